@@ -1,0 +1,110 @@
+# make run    build all and serve on http://127.0.0.1:8080
+# make test   build all and run every test
+#
+# make help lists the rest. CC=clang and SANITIZE=1 choose another build, each in a folder of its own.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)
+
+PACKAGES := libcjson libjwt sqlite3 libcrypt
+WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+CFLAGS := -O2 -g
+CPPFLAGS := -D_GNU_SOURCE -DTELEMED_VERSION='"$(shell cat VERSION)"' -Ishared -I$(BUILD)/gen -MMD -MP
+CFLAGS += -std=gnu11 $(WARN) $(if $(SANITIZE),$(SANITIZERS),$(HARDEN))
+LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),$(SANITIZERS))
+# FastCGI's and libev's packages have no pkg-config file.
+LDLIBS = $(shell pkg-config --libs $(PACKAGES))
+
+SHARED := $(wildcard shared/*/*.c)
+API := $(wildcard fcgi-api/*.c)
+RELAY := $(wildcard ws-relay/*.c)
+# What the tests link: a program without its main.c.
+HUB := $(addprefix ws-relay/,hub.c roster.c calls.c frame.c)
+UNIT := $(wildcard tests/unit/*_test.c)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: help programs run test sanitize lint format sim deps clean FORCE
+
+programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
+
+help:
+	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
+	@echo 'make test      every test; TESTS="e2e/rest" for some'
+	@echo 'make sanitize  every test under ASan and UBSan'
+	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, the layers'
+	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make format    lay the C code out'
+	@echo 'make clean     forget what was built'
+
+run: deps-run
+	@$(MAKE) --no-print-directory -s programs
+	@exec scripts/run $(BUILD)
+
+test: deps-test
+	@$(MAKE) --no-print-directory -s programs tests
+	@tests/run $(BUILD) $(TESTS)
+
+sanitize:
+	@$(MAKE) --no-print-directory test SANITIZE=1 CC=$(CC)
+
+lint: deps-lint
+	@$(MAKE) --no-print-directory -s $(BUILD)/gen/schema_001.h
+	@tests/lint/run $(BUILD)
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+deps-%:
+	@scripts/deps $*
+
+clean:
+	rm -rf build
+
+$(BUILD)/libtelemed.a: $(call objects,$(SHARED))
+	rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/fcgi-api/fcgi-api: $(call objects,$(API)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lfcgi $(LDLIBS)
+
+$(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
+
+.PHONY: tests
+tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+sim: $(BUILD)/tests/sim/sim
+	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
+
+$(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
+
+# Objects are made again when the flags change.
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
+
+# A migration's SQL as a C string.
+$(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
+	@mkdir -p $(@D)
+	( echo 'static const char schema_$*[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';' ) > $@
+
+$(BUILD)/shared/store/migrate.o: $(BUILD)/gen/schema_001.h
+
+-include $(shell find build -name '*.d' 2>/dev/null)

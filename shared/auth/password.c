@@ -1,0 +1,81 @@
+#include "auth/password.h"
+
+#include <crypt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* bcrypt under SETTING (a salt or a whole hash). The work area is 32 KiB and holds the password:
+ * wiped, and not on the stack. */
+static enum err
+bcrypt(const char *password, const char *setting, char out[PASSWORD_HASH_SIZE])
+{
+	struct crypt_data *work = calloc(1, sizeof(*work));
+	enum err e = ERR_SYSTEM;
+	const char *h;
+
+	if (work == NULL)
+		return e;
+	h = crypt_r(password, setting, work);
+	if (h != NULL && h[0] != '*' && strlen(h) == PASSWORD_HASH_SIZE - 1) {
+		memcpy(out, h, PASSWORD_HASH_SIZE);
+		e = ERR_OK;
+	}
+	explicit_bzero(work, sizeof(*work));
+	free(work);
+	return e;
+}
+
+enum err
+password_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE])
+{
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+
+	if (crypt_gensalt_rn("$2b$", (unsigned long)cost, NULL, 0, setting, (int)sizeof(setting)) ==
+	    NULL)
+		return ERR_SYSTEM;
+	return bcrypt(password, setting, out);
+}
+
+/* Constant time in the content. */
+static bool
+same_hash(const char *a, const char *b)
+{
+	unsigned char differs = 0;
+
+	for (size_t i = 0; i < PASSWORD_HASH_SIZE - 1; i++)
+		differs |= (unsigned char)(a[i] ^ b[i]);
+	return differs == 0;
+}
+
+static bool
+is_bcrypt(const char *hash)
+{
+	return strlen(hash) == PASSWORD_HASH_SIZE - 1 &&
+	       (strncmp(hash, "$2b$", 4) == 0 || strncmp(hash, "$2y$", 4) == 0);
+}
+
+enum err
+password_verify(const char *password, const char *hash)
+{
+	char made[PASSWORD_HASH_SIZE];
+	enum err e;
+
+	if (!is_bcrypt(hash))
+		return ERR_DENIED;
+	if ((e = bcrypt(password, hash, made)) != ERR_OK)
+		return e;
+	return same_hash(made, hash) ? ERR_OK : ERR_DENIED;
+}
+
+enum err
+password_verify_nobody(const char *password, int cost)
+{
+	char setting[PASSWORD_HASH_SIZE];
+	char made[PASSWORD_HASH_SIZE];
+	enum err e;
+
+	snprintf(setting, sizeof(setting), "$2b$%02d$telemedTelemedTelemedO", cost);
+	e = bcrypt(password, setting, made);
+	return e == ERR_OK ? ERR_DENIED : e;
+}

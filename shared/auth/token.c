@@ -1,0 +1,224 @@
+#include "auth/token.h"
+
+#include <errno.h>
+#include <jwt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/str.h"
+#include "json/json.h"
+
+#define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
+
+static enum err
+random_jti(char out[JTI_MAX + 1])
+{
+	unsigned char bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return ERR_SYSTEM;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	return ERR_OK;
+}
+
+static bool
+add_claims(
+    jwt_t *jwt, struct user_id user, enum role role, int64_t now_s, int64_t ttl_s, const char *jti)
+{
+	char sub[24];
+
+	snprintf(sub, sizeof(sub), "%lld", (long long)user.v);
+	return jwt_add_grant(jwt, "sub", sub) == 0 &&
+	       jwt_add_grant(jwt, "role", role_name(role)) == 0 &&
+	       jwt_add_grant_int(jwt, "iat", (long)now_s) == 0 &&
+	       jwt_add_grant_int(jwt, "exp", (long)(now_s + ttl_s)) == 0 &&
+	       jwt_add_grant(jwt, "jti", jti) == 0;
+}
+
+enum err
+token_issue(const struct token_key *key, struct user_id user, enum role role, int64_t now_s,
+    int64_t ttl_s, struct buf *out)
+{
+	enum err e = ERR_SYSTEM;
+	char jti[JTI_MAX + 1];
+	jwt_t *jwt = NULL;
+	char *text = NULL;
+
+	if (random_jti(jti) != ERR_OK || jwt_new(&jwt) != 0)
+		goto done;
+	if (!add_claims(jwt, user, role, now_s, ttl_s, jti) ||
+	    jwt_set_alg(jwt, JWT_ALG_HS256, key->bytes, (int)key->len) != 0)
+		goto done;
+	if ((text = jwt_encode_str(jwt)) == NULL)
+		goto done;
+	buf_adds(out, text);
+	e = out->failed ? ERR_SYSTEM : ERR_OK;
+done:
+	free(text);
+	jwt_free(jwt);
+	return e;
+}
+
+static int
+sextet(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '-')
+		return 62;
+	return c == '_' ? 63 : -1;
+}
+
+/* Base64url without padding (RFC 4648 5), in the one canonical form: the bits left over are zero
+ * (3.5). */
+static bool
+base64url_decode(const char *s, size_t len, unsigned char *out, size_t *out_len)
+{
+	unsigned bits = 0;
+	unsigned have = 0;
+	size_t n = 0;
+
+	if (len % 4 == 1)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		int v = sextet(s[i]);
+
+		if (v < 0)
+			return false;
+		bits = (bits << 6) | (unsigned)v;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			out[n++] = (unsigned char)(bits >> have);
+			bits &= (1U << have) - 1;
+		}
+	}
+	*out_len = n;
+	return bits == 0;
+}
+
+/* One segment's JSON object. The caller frees *OUT with json_free(). */
+static enum err
+segment_json(const char *s, size_t len, struct json **out)
+{
+	unsigned char text[TOKEN_BYTES_MAX];
+	char why[JSON_WHY_SIZE];
+	size_t n;
+	enum err e;
+
+	if (!base64url_decode(s, len, text, &n))
+		return ERR_DENIED;
+	if ((e = json_parse((const char *)text, n, out, why)) != ERR_OK)
+		return e == ERR_SYSTEM ? e : ERR_DENIED;
+	return ERR_OK;
+}
+
+static bool
+member_is(const struct json *object, const char *key, const char *value)
+{
+	const char *s = json_string(json_member(object, key));
+
+	return s != NULL && strcmp(s, value) == 0;
+}
+
+/* RFC 7515 4.1.11 would have us refuse a "crit" that we do not know; we refuse every member that we
+ * do not. */
+static enum err
+check_header(const char *s, size_t len)
+{
+	struct json *header = NULL;
+	enum err e;
+
+	if ((e = segment_json(s, len, &header)) != ERR_OK)
+		return e;
+	if (!member_is(header, "alg", "HS256"))
+		e = ERR_DENIED;
+	else if (json_members(header) != (json_member(header, "typ") == NULL ? 1 : 2))
+		e = ERR_DENIED;
+	else if (json_member(header, "typ") != NULL && !member_is(header, "typ", "JWT"))
+		e = ERR_DENIED;
+	json_free(header);
+	return e;
+}
+
+static bool
+read_claims(const struct json *payload, struct claims *out)
+{
+	const char *sub = json_string(json_member(payload, "sub"));
+	const char *jti = json_string(json_member(payload, "jti"));
+
+	if (sub == NULL || !json_id(json_member(payload, "sub"), &out->user.v))
+		return false;
+	if (jti == NULL || jti[0] == '\0' || strlen(jti) > JTI_MAX)
+		return false;
+	memcpy(out->jti, jti, strlen(jti) + 1);
+	out->role = role_from_name(json_string(json_member(payload, "role")));
+	return out->role != ROLE_NONE &&
+	       json_integer(json_member(payload, "iat"), 0, TIME_MAX, &out->issued_s) &&
+	       json_integer(json_member(payload, "exp"), 0, TIME_MAX, &out->expires_s);
+}
+
+static enum err
+check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
+{
+	struct json *payload = NULL;
+	enum err e;
+
+	if ((e = segment_json(s, len, &payload)) != ERR_OK)
+		return e;
+	if (!read_claims(payload, out))
+		e = ERR_DENIED;
+	else if (out->issued_s > now_s + TOKEN_SKEW_S || out->expires_s <= now_s)
+		e = ERR_DENIED;
+	json_free(payload);
+	return e;
+}
+
+/* libjwt's part: the MAC, compared in constant time. It takes other algorithms and any exp, so it
+ * never decides alone. */
+static enum err
+check_mac(const struct token_key *key, const char *token)
+{
+	jwt_t *jwt = NULL;
+	int rc = jwt_decode(&jwt, token, key->bytes, (int)key->len);
+	enum err e = rc == 0 && jwt_get_alg(jwt) == JWT_ALG_HS256 ? ERR_OK : ERR_DENIED;
+
+	jwt_free(jwt);
+	return rc == ENOMEM ? ERR_SYSTEM : e;
+}
+
+enum err
+token_verify(
+    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out)
+{
+	unsigned char mac[TOKEN_BYTES_MAX];
+	char token[TOKEN_BYTES_MAX + 1];
+	const char *payload;
+	const char *signature;
+	size_t mac_len;
+	enum err e;
+
+	if (len > TOKEN_BYTES_MAX || memchr(text, '\0', len) != NULL)
+		return ERR_DENIED;
+	memcpy(token, text, len);
+	token[len] = '\0';
+	if ((payload = strchr(token, '.')) == NULL ||
+	    (signature = strchr(payload + 1, '.')) == NULL)
+		return ERR_DENIED;
+	payload++;
+	signature++;
+	if (!base64url_decode(signature, strlen(signature), mac, &mac_len) || mac_len != 32)
+		return ERR_DENIED;
+	if ((e = check_header(token, (size_t)(payload - 1 - token))) != ERR_OK)
+		return e;
+	if ((e = check_mac(key, token)) != ERR_OK)
+		return e;
+	return check_payload(payload, (size_t)(signature - 1 - payload), now_s, out);
+}

@@ -1,0 +1,41 @@
+/* Access tokens: JWTs (RFC 7519) signed with HS256 (RFC 7518 3.2). One token_verify() decides for
+ * both programs. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "domain/user.h"
+
+enum {
+	TOKEN_BYTES_MAX = 4096,
+	TOKEN_SKEW_S = 60, /* how far another machine's clock may be ahead */
+	JTI_MAX = 64,
+};
+
+struct token_key {
+	const unsigned char *bytes; /* the caller's; at least SECRET_BYTES_MIN of them */
+	size_t len;
+};
+
+struct claims {
+	struct user_id user; /* "sub" */
+	enum role role; /* as it was when the token was made: the database decides what it is now */
+	int64_t issued_s;  /* "iat", Unix time */
+	int64_t expires_s; /* "exp" */
+	char jti[JTI_MAX + 1];
+};
+
+/* Appends a new token for USER to OUT, good for TTL_S from NOW_S, with a random jti of 128 bits.
+ * ERR_SYSTEM: no randomness or no memory. */
+MUST_USE enum err token_issue(const struct token_key *key, struct user_id user, enum role role,
+    int64_t now_s, int64_t ttl_s, struct buf *out);
+
+/* Reads the token that is the LEN bytes at TEXT. Taken: three base64url segments without padding in
+ * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; our MAC; a
+ * payload of sub, role, iat, exp and jti with iat <= now + skew and now < exp. ERR_DENIED: anything
+ * else. ERR_SYSTEM: out of memory. */
+MUST_USE enum err token_verify(
+    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out);

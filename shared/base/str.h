@@ -1,0 +1,17 @@
+/* Text: UTF-8 and numbers, read strictly. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads one code point of the LEN bytes at S (RFC 3629: no overlong form, no surrogate, nothing
+ * past U+10FFFF). Returns its length in bytes, or 0 where the bytes are not UTF-8 (LEN 0 included).
+ */
+size_t utf8_decode(const char *s, size_t len, uint32_t *code_point);
+
+/* The number of code points; S must be valid UTF-8. */
+size_t utf8_count(const char *s, size_t len);
+
+/* A decimal integer without sign, blank or leading zero, LO <= value <= HI. */
+bool parse_int(const char *s, size_t len, int64_t lo, int64_t hi, int64_t *out);

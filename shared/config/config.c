@@ -1,0 +1,240 @@
+#include "config/config.h"
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+
+enum kind { INT, TEXT, ADDRESS, ORIGINS, CHOICE };
+
+struct setting {
+	const char *name;
+	enum kind kind;
+	size_t offset;		    /* in struct config */
+	const char *fallback;	    /* what it is when unset or empty */
+	int lo, hi;		    /* INT */
+	const char *const *choices; /* CHOICE: the value is the index */
+};
+
+static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
+static const char *const visibilities[] = { "all", NULL };
+static const char *const signups[] = { "open", NULL };
+
+#define AT(field) offsetof(struct config, field)
+
+static const struct setting settings[] = {
+	{ "TELEMED_PORT", INT, AT(port), "8080", 1, 65535, NULL },
+	{ "TELEMED_BIND", ADDRESS, AT(bind), "127.0.0.1", 0, 0, NULL },
+	{ "TELEMED_DATA_DIR", TEXT, AT(data_dir), "var", 0, 0, NULL },
+	{ "TELEMED_JWT_SECRET_FILE", TEXT, AT(secret_file), "", 0, 0, NULL },
+	{ "TELEMED_TOKEN_TTL", INT, AT(token_ttl_s), "28800", 1, 30 * 86400, NULL },
+	{ "TELEMED_BCRYPT_COST", INT, AT(bcrypt_cost), "12", 4, 15, NULL },
+	{ "TELEMED_ALLOWED_ORIGINS", ORIGINS, AT(allowed_origins), "", 0, 0, NULL },
+	{ "TELEMED_WS_RATE", INT, AT(ws_rate), "50", 0, 100000, NULL },
+	{ "TELEMED_AUTH_RATE", INT, AT(auth_rate), "30", 0, 100000, NULL },
+	{ "TELEMED_PRESENCE_GRACE", INT, AT(presence_grace_s), "10", 0, 3600, NULL },
+	{ "TELEMED_RING_TIMEOUT", INT, AT(ring_timeout_s), "45", 1, 3600, NULL },
+	{ "TELEMED_CALL_GRACE", INT, AT(call_grace_s), "30", 0, 3600, NULL },
+	{ "TELEMED_LOG_LEVEL", CHOICE, AT(log_level), "info", 0, 0, log_levels },
+	{ "TELEMED_VISIBILITY", CHOICE, AT(visibility), "all", 0, 0, visibilities },
+	{ "TELEMED_DOCTOR_SIGNUP", CHOICE, AT(doctor_signup), "open", 0, 0, signups },
+};
+
+static enum err
+read_int(const struct setting *s, const char *value, int *out, char *why)
+{
+	int64_t v;
+
+	if (!parse_int(value, strlen(value), s->lo, s->hi, &v)) {
+		snprintf(why, CONFIG_WHY_SIZE, "%s must be a whole number from %d to %d.", s->name,
+		    s->lo, s->hi);
+		return ERR_INVALID;
+	}
+	*out = (int)v;
+	return ERR_OK;
+}
+
+static enum err
+read_text(const struct setting *s, const char *value, char *out, char *why)
+{
+	if (strlen(value) >= CONFIG_TEXT_SIZE) {
+		snprintf(why, CONFIG_WHY_SIZE, "%s must be shorter than %d bytes.", s->name,
+		    CONFIG_TEXT_SIZE);
+		return ERR_INVALID;
+	}
+	memcpy(out, value, strlen(value) + 1);
+	return ERR_OK;
+}
+
+static enum err
+read_address(const struct setting *s, const char *value, char *out, char *why)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, value, address) != 1 && inet_pton(AF_INET6, value, address) != 1) {
+		snprintf(why, CONFIG_WHY_SIZE, "%s must be an IPv4 or IPv6 address.", s->name);
+		return ERR_INVALID;
+	}
+	return read_text(s, value, out, why);
+}
+
+/* scheme://host or scheme://host:port, with nothing after it (RFC 6454 6.2). */
+static bool
+origin_ok(const char *origin, size_t len)
+{
+	static const char host[] = "abcdefghijklmnopqrstuvwxyz0123456789.-:[]";
+	size_t scheme = strncmp(origin, "https://", 8) == 0 ? 8 : 7;
+
+	if (scheme == 7 && strncmp(origin, "http://", 7) != 0)
+		return false;
+	return len > scheme && strspn(origin + scheme, host) == len - scheme;
+}
+
+static enum err
+read_origins(const struct setting *s, const char *value, char *out, char *why)
+{
+	for (const char *at = value; *at != '\0';) {
+		size_t len = strcspn(at, ",");
+
+		if (!origin_ok(at, len)) {
+			snprintf(why, CONFIG_WHY_SIZE,
+			    "%s must be a list like "
+			    "https://clinic.example,https://other.example:8443, in lower case.",
+			    s->name);
+			return ERR_INVALID;
+		}
+		at += len;
+		at += *at == ',';
+	}
+	return read_text(s, value, out, why);
+}
+
+static enum err
+read_choice(const struct setting *s, const char *value, int *out, char *why)
+{
+	int n;
+
+	for (int i = 0; s->choices[i] != NULL; i++) {
+		if (strcmp(value, s->choices[i]) == 0) {
+			*out = i;
+			return ERR_OK;
+		}
+	}
+	n = snprintf(why, CONFIG_WHY_SIZE, "%s must be", s->name);
+	for (int i = 0; s->choices[i] != NULL; i++)
+		n += snprintf(why + n, CONFIG_WHY_SIZE - (size_t)n, "%s %s", i == 0 ? "" : " or",
+		    s->choices[i]);
+	snprintf(why + n, CONFIG_WHY_SIZE - (size_t)n, ".");
+	return ERR_INVALID;
+}
+
+static enum err
+read_setting(struct config *c, const struct setting *s, char *why)
+{
+	const char *value = getenv(s->name);
+	void *field = (char *)c + s->offset;
+
+	if (value == NULL || value[0] == '\0')
+		value = s->fallback;
+	switch (s->kind) {
+	case INT:
+		return read_int(s, value, field, why);
+	case TEXT:
+		return read_text(s, value, field, why);
+	case ADDRESS:
+		return read_address(s, value, field, why);
+	case ORIGINS:
+		return read_origins(s, value, field, why);
+	case CHOICE:
+		return read_choice(s, value, field, why);
+	}
+	return ERR_INVALID;
+}
+
+static enum err
+read_secret_file(struct config *c, char *why)
+{
+	char path[CONFIG_TEXT_SIZE];
+	enum err e = ERR_OK;
+
+	if (c->secret_file[0] == '\0')
+		e = config_path(c, "secret", path);
+	else
+		memcpy(path, c->secret_file, sizeof(path));
+	if (e == ERR_OK)
+		e = file_read(path, c->secret, sizeof(c->secret), &c->secret_len);
+	if (e != ERR_OK)
+		snprintf(why, CONFIG_WHY_SIZE,
+		    "TELEMED_JWT_SECRET_FILE must name a readable file of at most %d bytes (%s).",
+		    SECRET_BYTES_MAX, err_name(e));
+	return e == ERR_OK ? ERR_OK : ERR_INVALID;
+}
+
+/* TELEMED_JWT_SECRET is the key itself and goes before the file. Every byte counts, a newline too.
+ */
+static enum err
+read_secret(struct config *c, char *why)
+{
+	const char *text = getenv("TELEMED_JWT_SECRET");
+	enum err e = ERR_OK;
+
+	if (text != NULL && text[0] != '\0') {
+		c->secret_len = strnlen(text, SECRET_BYTES_MAX);
+		memcpy(c->secret, text, c->secret_len);
+	} else {
+		e = read_secret_file(c, why);
+	}
+	if (e == ERR_OK && c->secret_len < SECRET_BYTES_MIN) {
+		snprintf(why, CONFIG_WHY_SIZE, "TELEMED_JWT_SECRET must have at least %d bytes.",
+		    SECRET_BYTES_MIN);
+		e = ERR_INVALID;
+	}
+	return e;
+}
+
+enum err
+config_load(struct config *c, char why[CONFIG_WHY_SIZE])
+{
+	enum err e;
+
+	*c = (struct config){ .port = 0 };
+	for (size_t i = 0; i < COUNT_OF(settings); i++) {
+		if ((e = read_setting(c, &settings[i], why)) != ERR_OK)
+			return e;
+	}
+	return read_secret(c, why);
+}
+
+enum err
+config_path(const struct config *c, const char *name, char out[CONFIG_TEXT_SIZE])
+{
+	int n = snprintf(out, CONFIG_TEXT_SIZE, "%s/%s", c->data_dir, name);
+
+	return n < 0 || n >= CONFIG_TEXT_SIZE ? ERR_TOO_BIG : ERR_OK;
+}
+
+bool
+config_origin_allowed(
+    const struct config *c, const char *origin, const char *scheme, const char *host)
+{
+	size_t scheme_len = strlen(scheme);
+	size_t len = strlen(origin);
+
+	if (strncmp(origin, scheme, scheme_len) == 0 &&
+	    strncmp(origin + scheme_len, "://", 3) == 0 &&
+	    strcmp(origin + scheme_len + 3, host) == 0)
+		return true;
+	for (const char *at = c->allowed_origins; *at != '\0';) {
+		size_t n = strcspn(at, ",");
+
+		if (n == len && memcmp(at, origin, n) == 0)
+			return true;
+		at += n;
+		at += *at == ',';
+	}
+	return false;
+}

@@ -1,0 +1,50 @@
+/* The settings: environment variables, read once at start by both programs. docs/operations.md and
+ * .env.example say what each is for; the table in config.c is the one place that names its default
+ * and its bounds. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+enum {
+	CONFIG_TEXT_SIZE = 1024,
+	CONFIG_WHY_SIZE = 256,
+	SECRET_BYTES_MIN = 32, /* RFC 7518 3.2: as long as the hash */
+	SECRET_BYTES_MAX = 1024,
+};
+
+struct config {
+	int port;
+	char bind[CONFIG_TEXT_SIZE];
+	char data_dir[CONFIG_TEXT_SIZE];
+	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
+	unsigned char secret[SECRET_BYTES_MAX];
+	size_t secret_len;
+	int token_ttl_s;
+	int bcrypt_cost;
+	char allowed_origins[CONFIG_TEXT_SIZE]; /* separated by commas; empty: same origin only */
+	int ws_rate;				/* messages a second and connection; 0: no limit */
+	int auth_rate;				/* attempts a minute and address; 0: no limit */
+	int presence_grace_s;
+	int ring_timeout_s;
+	int call_grace_s;
+	enum log_level log_level;
+	int visibility;	   /* what the wire calls it; only "all" so far */
+	int doctor_signup; /* only "open" so far */
+};
+
+/* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and
+ * what it may be. */
+MUST_USE enum err config_load(struct config *c, char why[CONFIG_WHY_SIZE]);
+
+/* Writes DATA_DIR/NAME into OUT. ERR_TOO_BIG: it does not fit. */
+MUST_USE enum err config_path(const struct config *c, const char *name, char out[CONFIG_TEXT_SIZE]);
+
+/* May a page of ORIGIN (RFC 6454 7) use this server? True where it is SCHEME://HOST, the address
+ * that the client itself used, or stands in the list. ORIGIN is compared byte for byte: browsers
+ * send it in lower case. */
+bool config_origin_allowed(
+    const struct config *c, const char *origin, const char *scheme, const char *host);

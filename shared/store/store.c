@@ -1,0 +1,195 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/sql.h"
+
+enum { WAL_BYTES_MAX = 4 << 20 };
+
+enum err
+store_lock(struct store *s)
+{
+	int64_t deadline = clock_monotonic_ms() + STORE_BUSY_MS;
+	struct timespec nap = { .tv_nsec = 100000 };
+
+	while (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return ERR_SYSTEM;
+		if (clock_monotonic_ms() >= deadline) {
+			LOG(LOG_WARN, "store_lock_timeout", F_INT("ms", STORE_BUSY_MS));
+			return ERR_BUSY;
+		}
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < 5000000)
+			nap.tv_nsec *= 2;
+	}
+	return ERR_OK;
+}
+
+void
+store_unlock(struct store *s)
+{
+	(void)flock(s->lock_fd, LOCK_UN); /* of a lock that is held: cannot fail */
+}
+
+static enum err
+configure(struct store *s)
+{
+	static const char pragmas[] =
+	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
+	    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; "
+	    "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;";
+	int rc;
+
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
+	return sql_outcome(s, rc, "open");
+}
+
+static enum err
+open_locked(struct store *s, const char *path)
+{
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	enum err e;
+	mode_t mask;
+	int rc;
+
+	mask = umask(0077);
+	rc = sqlite3_open_v2(path, &s->db, flags, NULL);
+	e = s->db == NULL ? ERR_SYSTEM : sql_outcome(s, rc, "open");
+	if (e == ERR_OK)
+		e = configure(s);
+	if (e == ERR_OK)
+		e = migrate(s);
+	umask(mask);
+	return e;
+}
+
+enum err
+store_open(const char *path, const char *lock_path, struct store **out)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	enum err e = ERR_SYSTEM;
+
+	if (s == NULL)
+		return e;
+	s->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0 || asprintf(&s->wal_path, "%s-wal", path) < 0) {
+		LOG(LOG_ERROR, "store_open_failed", F_INT("errno", errno));
+		goto failed;
+	}
+	/* Under the lock: two programs that start at once must not both make the file or both
+	 * migrate it. */
+	if ((e = store_lock(s)) != ERR_OK)
+		goto failed;
+	e = open_locked(s, path);
+	store_unlock(s);
+	if (e != ERR_OK)
+		goto failed;
+	*out = s;
+	return ERR_OK;
+failed:
+	store_close(s);
+	return e;
+}
+
+void
+store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < SQL__COUNT; i++)
+		sqlite3_finalize(s->statements[i]);
+	sqlite3_close(s->db);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	free(s->wal_path);
+	free(s);
+}
+
+enum err
+store_check(struct store *s)
+{
+	sqlite3_stmt *st = NULL;
+	enum err e;
+
+	e = sql_outcome(
+	    s, sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL), "check");
+	if (e == ERR_OK)
+		e = sql_row(s, st);
+	if (e == ERR_OK && strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+		e = ERR_INVALID;
+	sqlite3_finalize(st);
+	return e;
+}
+
+enum err
+store_begin(struct store *s)
+{
+	enum err e;
+
+	if ((e = store_lock(s)) != ERR_OK)
+		return e;
+	if ((e = sql_run(s, sql_get(s, SQL_BEGIN))) != ERR_OK)
+		store_unlock(s);
+	return e;
+}
+
+enum err
+store_end(struct store *s, enum err so_far)
+{
+	enum err e = so_far;
+
+	if (e == ERR_OK)
+		e = sql_run(s, sql_get(s, SQL_COMMIT));
+	/* SQLite rolls some failures back by itself; autocommit is on again then. */
+	if (e != ERR_OK && !sqlite3_get_autocommit(s->db) &&
+	    sql_run(s, sql_get(s, SQL_ROLLBACK)) != ERR_OK)
+		LOG0(LOG_ERROR, "store_rollback_failed");
+	store_unlock(s);
+	return e;
+}
+
+bool
+store_changed(struct store *s)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_DATA_VERSION);
+	int version = s->data_version;
+
+	if (sql_row(s, st) == ERR_OK) {
+		version = sqlite3_column_int(st, 0);
+		sqlite3_reset(st);
+	}
+	if (version == s->data_version)
+		return false;
+	s->data_version = version;
+	return true;
+}
+
+enum err
+store_checkpoint(struct store *s)
+{
+	struct stat st;
+	enum err e;
+
+	if (stat(s->wal_path, &st) != 0 || st.st_size < WAL_BYTES_MAX)
+		return ERR_OK;
+	if ((e = store_lock(s)) != ERR_OK)
+		return e;
+	e = sql_outcome(s,
+	    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL),
+	    "checkpoint");
+	store_unlock(s);
+	return e;
+}

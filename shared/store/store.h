@@ -1,0 +1,46 @@
+/* The one SQLite file: opening, migrating, transactions. What is in it stands in the headers beside
+ * this one, a file for each aggregate; all SQL of the project is in this folder, as a closed set of
+ * prepared statements.
+ *
+ * Every function that fails for a reason outside us logs it once and returns ERR_BUSY (locked for
+ * longer than STORE_BUSY_MS) or ERR_SYSTEM (full, broken, gone); in both cases nothing was half
+ * written. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct store; /* one connection to the database; never shared by threads, never carried over a fork
+	       */
+
+enum {
+	STORE_SCHEMA_VERSION = 1, /* the newest migration */
+	STORE_BUSY_MS = 2000,	  /* the longest wait for another writer */
+};
+
+/* Opens the database at PATH, makes it where it lacks (mode 0600), and applies the migrations it
+ * lacks, each in a transaction of its own. Commits are durable when they return (synchronous=FULL).
+ * LOCK_PATH names the file whose flock(2) every writer and every checkpoint holds: SQLite 3.40 can
+ * lose pages when a checkpoint and a commit of two connections overlap (sqlite.org/wal.html, "the
+ * WAL-reset bug"). ERR_TOO_NEW: a newer program wrote it. ERR_INVALID: it is damaged, or no
+ * database. Both leave it as it was. On ERR_OK *OUT is the caller's, to store_close(). */
+MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
+void store_close(struct store *s); /* NULL is fine */
+
+/* SQLite's own check of every page; for a program's start. ERR_INVALID: damaged. */
+MUST_USE enum err store_check(struct store *s);
+
+/* Every function that writes wants a transaction around it: begin, write, end. */
+MUST_USE enum err store_begin(struct store *s);
+
+/* Commits where SO_FAR is ERR_OK, else rolls back. Returns SO_FAR, or why the commit failed. */
+MUST_USE enum err store_end(struct store *s, enum err so_far);
+
+/* Has another connection committed since the last call? About 2 us. */
+bool store_changed(struct store *s);
+
+/* Moves what the WAL holds into the database once it is past WAL_BYTES_MAX. For one program alone,
+ * off any loop. */
+MUST_USE enum err store_checkpoint(struct store *s);

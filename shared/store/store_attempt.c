@@ -1,0 +1,64 @@
+#include "store/store_attempt.h"
+
+#include "store/sql.h"
+
+/* When all that BUCKET owes is won back; now, where it owes nothing. A clock that was set back
+ * would make it wait for ever: nobody owes more than the whole burst. */
+static enum err
+free_at(struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms, int64_t *out)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_ATTEMPT_GET);
+	int64_t most = now_ms + rate.every_ms * rate.burst;
+	enum err e;
+
+	*out = now_ms;
+	sqlite3_bind_text(st, 1, bucket, -1, SQLITE_STATIC);
+	if ((e = sql_row(s, st)) != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	if (sqlite3_column_int64(st, 0) > now_ms)
+		*out = sqlite3_column_int64(st, 0);
+	if (*out > most)
+		*out = most;
+	sqlite3_reset(st);
+	return ERR_OK;
+}
+
+enum err
+store_attempt_check(
+    struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms, int64_t *wait_ms)
+{
+	int64_t owed_until;
+	enum err e;
+
+	if ((e = free_at(s, bucket, rate, now_ms, &owed_until)) != ERR_OK)
+		return e == ERR_BUSY ? ERR_SYSTEM : e;
+	*wait_ms = owed_until - now_ms - rate.every_ms * (rate.burst - 1);
+	return *wait_ms > 0 ? ERR_BUSY : ERR_OK;
+}
+
+enum err
+store_attempt_count(struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms)
+{
+	sqlite3_stmt *put = sql_get(s, SQL_ATTEMPT_PUT);
+	sqlite3_stmt *trim = sql_get(s, SQL_ATTEMPT_TRIM);
+	int64_t owed_until;
+	enum err e;
+
+	if ((e = free_at(s, bucket, rate, now_ms, &owed_until)) != ERR_OK)
+		return e;
+	sqlite3_bind_text(put, 1, bucket, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(put, 2, owed_until + rate.every_ms);
+	if ((e = sql_run(s, put)) != ERR_OK)
+		return e;
+	sqlite3_bind_int64(trim, 1, now_ms);
+	return sql_run(s, trim);
+}
+
+enum err
+store_attempt_forget(struct store *s, const char *bucket)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_ATTEMPT_FORGET);
+
+	sqlite3_bind_text(st, 1, bucket, -1, SQLITE_STATIC);
+	return sql_run(s, st);
+}

@@ -1,0 +1,24 @@
+/* The throttle of logins and registrations, shared by all processes and kept over restarts. Each
+ * bucket is a virtual schedule (the "generic cell rate algorithm"): an attempt costs EVERY_MS, and
+ * as many as BURST may be owed at once. */
+#pragma once
+
+#include "store/store.h"
+
+struct attempt_rate {
+	int64_t every_ms; /* one attempt is won back in this time */
+	int64_t burst;	  /* how many may come at once */
+};
+
+/* Would one more attempt in BUCKET (at most 400 bytes) be within RATE now? ERR_OK: yes. ERR_BUSY:
+ * no, and *WAIT_MS is when. Reads only: attempts that are refused do not lengthen the wait. */
+MUST_USE enum err store_attempt_check(struct store *s, const char *bucket, struct attempt_rate rate,
+    int64_t now_ms, int64_t *wait_ms);
+
+/* Counts one attempt. In a transaction. Drops a few buckets that have run full again, so the table
+ * cannot grow past those that were used lately. */
+MUST_USE enum err store_attempt_count(
+    struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms);
+
+/* Forgets BUCKET's attempts. In a transaction. */
+MUST_USE enum err store_attempt_forget(struct store *s, const char *bucket);

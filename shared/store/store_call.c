@@ -1,0 +1,62 @@
+#include "store/store_call.h"
+
+#include <stdio.h>
+
+#include "store/sql.h"
+
+enum err
+store_call_start(struct store *s, const char *call_id, struct user_id caller, struct user_id callee,
+    int64_t now_ms)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CALL_START);
+
+	sqlite3_bind_text(st, 1, call_id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, caller.v);
+	sqlite3_bind_int64(st, 3, callee.v);
+	sqlite3_bind_int64(st, 4, now_ms);
+	return sql_run(s, st);
+}
+
+enum err
+store_call_answer(struct store *s, struct user_id caller, int64_t now_ms)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CALL_ANSWER);
+
+	sqlite3_bind_int64(st, 1, caller.v);
+	sqlite3_bind_int64(st, 2, now_ms);
+	return sql_run(s, st);
+}
+
+enum err
+store_call_end(struct store *s, struct user_id caller, enum call_reason reason, int64_t now_ms)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CALL_END);
+
+	sqlite3_bind_int64(st, 1, caller.v);
+	sqlite3_bind_int64(st, 2, now_ms);
+	sqlite3_bind_text(st, 3, call_reason_name(reason), -1, SQLITE_STATIC);
+	return sql_run(s, st);
+}
+
+enum err
+store_calls_live(struct store *s, call_fn *fn, void *context)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CALLS_LIVE);
+	struct call_row c;
+	enum err e;
+
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		snprintf(
+		    c.call_id, sizeof(c.call_id), "%s", (const char *)sqlite3_column_text(st, 0));
+		c.caller.v = sqlite3_column_int64(st, 1);
+		c.callee.v = sqlite3_column_int64(st, 2);
+		c.state = call_state_from_name((const char *)sqlite3_column_text(st, 3));
+		c.started_ms = sqlite3_column_int64(st, 4);
+		c.answered_ms = sqlite3_column_int64(st, 5);
+		if ((e = fn(context, &c)) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}

@@ -1,0 +1,32 @@
+/* Calls: written by the relay alone. A live call is found by its caller, who has at most one. */
+#pragma once
+
+#include "domain/call.h"
+#include "domain/ids.h"
+#include "store/store.h"
+
+struct call_row {
+	char call_id[CALL_ID_MAX + 1];
+	struct user_id caller;
+	struct user_id callee;
+	enum call_state state;
+	int64_t started_ms;
+	int64_t answered_ms; /* 0: not answered */
+};
+
+/* Each in a transaction. */
+
+/* Starts a RINGING call. ERR_CONFLICT: one of the two is in a live call. */
+MUST_USE enum err store_call_start(struct store *s, const char *call_id, struct user_id caller,
+    struct user_id callee, int64_t now_ms);
+
+/* CALLER's RINGING call is ACTIVE from now on; of no such call: nothing. */
+MUST_USE enum err store_call_answer(struct store *s, struct user_id caller, int64_t now_ms);
+
+/* CALLER's live call is ENDED; of no such call: nothing. */
+MUST_USE enum err store_call_end(
+    struct store *s, struct user_id caller, enum call_reason reason, int64_t now_ms);
+
+/* Gives every live call to FN, whose failure ends it and is returned. */
+typedef enum err call_fn(void *context, const struct call_row *c);
+MUST_USE enum err store_calls_live(struct store *s, call_fn *fn, void *context);

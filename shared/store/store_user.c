@@ -1,0 +1,194 @@
+#include "store/store_user.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "store/sql.h"
+
+/* Column I as text that fits in SIZE bytes. The schema and the rules keep it so; a row of another
+ * hand is cut. */
+static void
+copy_text(sqlite3_stmt *st, int i, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(st, i);
+	size_t len = text == NULL ? 0 : strnlen(text, size - 1);
+
+	if (len > 0)
+		memcpy(out, text, len);
+	out[len] = '\0';
+}
+
+static void
+read_user(sqlite3_stmt *st, struct user *out)
+{
+	out->id.v = sqlite3_column_int64(st, 0);
+	out->role = role_from_name((const char *)sqlite3_column_text(st, 1));
+	out->status = status_from_name((const char *)sqlite3_column_text(st, 2));
+	copy_text(st, 3, out->name, sizeof(out->name));
+}
+
+/* Reads the one account that the bound ST finds. */
+static enum err
+read_account(struct store *s, sqlite3_stmt *st, struct account *out)
+{
+	enum err e;
+
+	if ((e = sql_row(s, st)) != ERR_OK)
+		return e;
+	read_user(st, &out->user);
+	copy_text(st, 4, out->email, sizeof(out->email));
+	copy_text(st, 5, out->password_hash, sizeof(out->password_hash));
+	sqlite3_reset(st);
+	return ERR_OK;
+}
+
+enum err
+store_user_create(struct store *s, struct account *a, int64_t now_ms)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_INSERT);
+	enum err e;
+
+	sqlite3_bind_text(st, 1, a->user.name, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, a->email, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, a->password_hash, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 4, role_name(a->user.role), -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 5, now_ms);
+	if ((e = sql_run(s, st)) != ERR_OK)
+		return e;
+	a->user.id.v = sqlite3_last_insert_rowid(s->db);
+	a->user.status = STATUS_OFFLINE;
+	return ERR_OK;
+}
+
+enum err
+store_user_by_email(struct store *s, const char *email, struct account *out)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_BY_EMAIL);
+
+	sqlite3_bind_text(st, 1, email, -1, SQLITE_STATIC);
+	return read_account(s, st, out);
+}
+
+enum err
+store_user_by_id(struct store *s, struct user_id id, struct account *out)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_BY_ID);
+
+	sqlite3_bind_int64(st, 1, id.v);
+	return read_account(s, st, out);
+}
+
+enum err
+store_user_set_status(struct store *s, struct user_id id, enum status status)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_SET_STATUS);
+
+	sqlite3_bind_int64(st, 1, id.v);
+	sqlite3_bind_text(st, 2, status_name(status), -1, SQLITE_STATIC);
+	return sql_run(s, st);
+}
+
+/* Gives every row of the bound ST to FN. */
+static enum err
+each_user(struct store *s, sqlite3_stmt *st, user_fn *fn, void *context)
+{
+	struct user u;
+	enum err e;
+
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		read_user(st, &u);
+		if ((e = fn(context, &u)) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err
+store_doctors(struct store *s, user_fn *fn, void *context)
+{
+	return each_user(s, sql_get(s, SQL_DOCTORS), fn, context);
+}
+
+enum err
+store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_REVISION);
+	enum err e;
+
+	/* The revision first: what changes between the two reads comes again as a change, and that
+	 * does no harm. */
+	if ((e = sql_row(s, st)) != ERR_OK)
+		return e;
+	*rev = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return each_user(s, sql_get(s, SQL_LISTED), fn, context);
+}
+
+enum err
+store_users_changed(struct store *s, int64_t *rev, int max, user_fn *fn, void *context, bool *more)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CHANGES);
+	struct user u;
+	int n = 0;
+	enum err e;
+
+	sqlite3_bind_int64(st, 1, *rev);
+	sqlite3_bind_int(st, 2, max);
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		read_user(st, &u);
+		if ((e = fn(context, &u)) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+		*rev = sqlite3_column_int64(st, 4);
+		n++;
+	}
+	*more = n == max;
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err
+store_presence(struct store *s, user_fn *fn, void *context)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_PRESENCE_ALL);
+	struct user u = { .role = ROLE_NONE };
+	enum err e;
+
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		u.id.v = sqlite3_column_int64(st, 0);
+		if ((e = fn(context, &u)) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* Runs FIRST and then SECOND, both for ID. */
+static enum err
+run_both(struct store *s, enum statement first, enum statement second, struct user_id id)
+{
+	sqlite3_stmt *a = sql_get(s, first);
+	sqlite3_stmt *b = sql_get(s, second);
+	enum err e;
+
+	sqlite3_bind_int64(a, 1, id.v);
+	sqlite3_bind_int64(b, 1, id.v);
+	if ((e = sql_run(s, a)) != ERR_OK)
+		return e;
+	return sql_run(s, b);
+}
+
+enum err
+store_presence_add(struct store *s, struct user_id id)
+{
+	return run_both(s, SQL_PRESENCE_ADD, SQL_STATUS_IF_OFFLINE, id);
+}
+
+enum err
+store_presence_remove(struct store *s, struct user_id id)
+{
+	return run_both(s, SQL_PRESENCE_REMOVE, SQL_STATUS_OFFLINE, id);
+}

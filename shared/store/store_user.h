@@ -1,0 +1,48 @@
+/* Accounts, the status that each has chosen, and who is connected. */
+#pragma once
+
+#include "auth/password.h"
+#include "domain/user.h"
+#include "store/store.h"
+
+struct account {
+	struct user user; /* its status as others see it: BUSY in a call */
+	char email[EMAIL_BYTES_MAX + 1];
+	char password_hash[PASSWORD_HASH_SIZE];
+};
+
+/* Adds A, whose status is OFFLINE, and sets its id. In a transaction. ERR_CONFLICT: the email is
+ * taken, without case. */
+MUST_USE enum err store_user_create(struct store *s, struct account *a, int64_t now_ms);
+
+MUST_USE enum err store_user_by_email(
+    struct store *s, const char *email, struct account *out); /* ERR_NOT_FOUND */
+MUST_USE enum err store_user_by_id(
+    struct store *s, struct user_id id, struct account *out); /* ERR_NOT_FOUND */
+
+/* Sets the chosen status. In a transaction. Of a user who does not exist: nothing. */
+MUST_USE enum err store_user_set_status(struct store *s, struct user_id id, enum status status);
+
+/* Calls FN for every doctor, by name. FN's failure ends it and is returned. */
+typedef enum err user_fn(void *context, const struct user *u);
+MUST_USE enum err store_doctors(struct store *s, user_fn *fn, void *context);
+
+/* For the relay. The status given to FN here is the chosen one: calls are the relay's own
+ * knowledge. */
+
+/* Every user whom a starting relay must know (doctors not OFFLINE, users who were connected or in a
+ * call), and the revision that this is the state of. */
+MUST_USE enum err store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev);
+
+/* The users changed after *REV, oldest change first, at most MAX; moves *REV on. *MORE: there are
+ * others. */
+MUST_USE enum err store_users_changed(
+    struct store *s, int64_t *rev, int max, user_fn *fn, void *context, bool *more);
+
+/* Who was connected when the relay last wrote. FN gets only the id. */
+MUST_USE enum err store_presence(struct store *s, user_fn *fn, void *context);
+
+/* In a transaction: ID has connected (an OFFLINE user becomes ONLINE); ID has left (becomes
+ * OFFLINE). */
+MUST_USE enum err store_presence_add(struct store *s, struct user_id id);
+MUST_USE enum err store_presence_remove(struct store *s, struct user_id id);
