@@ -1,12 +1,13 @@
 #include "auth/password.h"
 
 #include <crypt.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* bcrypt under SETTING (a salt or a whole hash). The work area is 32 KiB and holds the password:
- * wiped, and not on the stack. */
+/* bcrypt under SETTING (a salt or a whole hash). ERR_INVALID: SETTING is not bcrypt's. The work
+ * area is 32 KiB and holds the password: wiped, and not on the stack. */
 static enum err
 bcrypt(const char *password, const char *setting, char out[PASSWORD_HASH_SIZE])
 {
@@ -20,6 +21,8 @@ bcrypt(const char *password, const char *setting, char out[PASSWORD_HASH_SIZE])
 	if (h != NULL && h[0] != '*' && strlen(h) == PASSWORD_HASH_SIZE - 1) {
 		memcpy(out, h, PASSWORD_HASH_SIZE);
 		e = ERR_OK;
+	} else if (errno == EINVAL) {
+		e = ERR_INVALID;
 	}
 	explicit_bzero(work, sizeof(*work));
 	free(work);
@@ -64,7 +67,7 @@ password_verify(const char *password, const char *hash)
 	if (!is_bcrypt(hash))
 		return ERR_DENIED;
 	if ((e = bcrypt(password, hash, made)) != ERR_OK)
-		return e;
+		return e == ERR_INVALID ? ERR_DENIED : e;
 	return same_hash(made, hash) ? ERR_OK : ERR_DENIED;
 }
 

@@ -70,7 +70,7 @@ unix_bind(const char *path, int type, int backlog, int *fd)
 
 	if ((e = unix_address(path, &a)) != ERR_OK)
 		return e;
-	if ((s = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
+	if ((s = socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) < 0)
 		return ERR_SYSTEM;
 	unlink(path);
 	mask = umask(0177);

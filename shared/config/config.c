@@ -167,10 +167,12 @@ read_secret_file(struct config *c, char *why)
 		memcpy(path, c->secret_file, sizeof(path));
 	if (e == ERR_OK)
 		e = file_read(path, c->secret, sizeof(c->secret), &c->secret_len);
+	if (e == ERR_OK && c->secret_len < SECRET_BYTES_MIN)
+		e = ERR_INVALID;
 	if (e != ERR_OK)
 		snprintf(why, CONFIG_WHY_SIZE,
-		    "TELEMED_JWT_SECRET_FILE must name a readable file of at most %d bytes (%s).",
-		    SECRET_BYTES_MAX, err_name(e));
+		    "TELEMED_JWT_SECRET_FILE must name a readable file of %d to %d bytes (%s).",
+		    SECRET_BYTES_MIN, SECRET_BYTES_MAX, err_name(e));
 	return e == ERR_OK ? ERR_OK : ERR_INVALID;
 }
 
@@ -180,20 +182,19 @@ static enum err
 read_secret(struct config *c, char *why)
 {
 	const char *text = getenv("TELEMED_JWT_SECRET");
-	enum err e = ERR_OK;
+	size_t len;
 
-	if (text != NULL && text[0] != '\0') {
-		c->secret_len = strnlen(text, SECRET_BYTES_MAX);
-		memcpy(c->secret, text, c->secret_len);
-	} else {
-		e = read_secret_file(c, why);
+	if (text == NULL || text[0] == '\0')
+		return read_secret_file(c, why);
+	len = strlen(text);
+	if (len < SECRET_BYTES_MIN || len > SECRET_BYTES_MAX) {
+		snprintf(why, CONFIG_WHY_SIZE, "TELEMED_JWT_SECRET must have %d to %d bytes.",
+		    SECRET_BYTES_MIN, SECRET_BYTES_MAX);
+		return ERR_INVALID;
 	}
-	if (e == ERR_OK && c->secret_len < SECRET_BYTES_MIN) {
-		snprintf(why, CONFIG_WHY_SIZE, "TELEMED_JWT_SECRET must have at least %d bytes.",
-		    SECRET_BYTES_MIN);
-		e = ERR_INVALID;
-	}
-	return e;
+	memcpy(c->secret, text, len);
+	c->secret_len = len;
+	return ERR_OK;
 }
 
 enum err

@@ -48,8 +48,6 @@ static const struct {
 	[METRIC_CALLS_LIVE] = { "telemed_calls", "", "gauge", "Calls that are ringing or active" },
 	[METRIC_CALLS_STARTED] = { "telemed_calls_started_total", "", "counter",
 	    "Calls that rang" },
-	[METRIC_CALLS_REFUSED] = { "telemed_calls_refused_total", "", "counter",
-	    "Calls that were refused" },
 	[METRIC_CALLS_ANSWERED] = { "telemed_calls_answered_total", "", "counter",
 	    "Calls that were answered" },
 	[METRIC_CALLS_ENDED] = { "telemed_calls_ended_total", "", "counter", "Calls that ended" },

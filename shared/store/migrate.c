@@ -49,7 +49,7 @@ apply(struct store *s, int version)
 }
 
 enum err
-migrate(struct store *s)
+migrate_check(struct store *s)
 {
 	int version = 0;
 	enum err e;
@@ -58,6 +58,17 @@ migrate(struct store *s)
 		return e;
 	if (version > STORE_SCHEMA_VERSION)
 		return ERR_TOO_NEW;
+	return version < 0 ? ERR_INVALID : ERR_OK;
+}
+
+enum err
+migrate(struct store *s)
+{
+	int version = 0;
+	enum err e;
+
+	if ((e = read_version(s, &version)) != ERR_OK)
+		return e;
 	while (version < STORE_SCHEMA_VERSION) {
 		if ((e = apply(s, ++version)) != ERR_OK)
 			return e;

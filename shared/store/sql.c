@@ -27,6 +27,7 @@ static const char *const sql[SQL__COUNT] = {
 			"ORDER BY name COLLATE NOCASE, id",
 	/* The rest is for the relay, which works out BUSY from the calls it holds: the status as it
 	   was chosen. */
+	[SQL_USER_ROW] = "SELECT id, role, status, name FROM user WHERE id = ?1",
 	[SQL_LISTED] =
 	    "SELECT id, role, status, name FROM user WHERE role = 'DOCTOR' AND status <> 'OFFLINE' "
 	    "UNION SELECT id, role, status, name FROM user WHERE id IN (SELECT user_id FROM "
@@ -37,7 +38,8 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_CHANGES] =
 	    "SELECT id, role, status, name, rev FROM user WHERE rev > ?1 ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
-	[SQL_PRESENCE_ADD] = "INSERT INTO presence (user_id) VALUES (?1) ON CONFLICT DO NOTHING",
+	[SQL_PRESENCE_ADD] =
+	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",
 	[SQL_PRESENCE_REMOVE] = "DELETE FROM presence WHERE user_id = ?1",
 	[SQL_PRESENCE_ALL] = "SELECT user_id FROM presence",
 	[SQL_STATUS_IF_OFFLINE] =

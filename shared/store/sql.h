@@ -13,6 +13,7 @@ enum statement {
 	SQL_USER_INSERT,
 	SQL_USER_BY_EMAIL,
 	SQL_USER_BY_ID,
+	SQL_USER_ROW,
 	SQL_USER_SET_STATUS,
 	SQL_DOCTORS,
 	SQL_LISTED,
@@ -59,4 +60,7 @@ enum err sql_outcome(struct store *s, int rc, const char *what);
 MUST_USE enum err store_lock(struct store *s);
 void store_unlock(struct store *s);
 
+/* Is there a schema that migrate() can begin with? Writes nothing. ERR_TOO_NEW; ERR_INVALID: a
+ * version that nobody gave out. */
+enum err migrate_check(struct store *s);
 enum err migrate(struct store *s);

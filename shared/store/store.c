@@ -40,6 +40,8 @@ store_unlock(struct store *s)
 	(void)flock(s->lock_fd, LOCK_UN); /* of a lock that is held: cannot fail */
 }
 
+/* Whatever is not ours to write is left before anything in it changes: a change of journal mode is
+ * a write, and so is the checkpoint at the close of a last connection. */
 static enum err
 configure(struct store *s)
 {
@@ -47,12 +49,17 @@ configure(struct store *s)
 	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
 	    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; "
 	    "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;";
+	enum err e;
 	int rc;
 
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (sqlite3_db_readonly(s->db, "main") != 0)
+		return sql_outcome(s, SQLITE_READONLY, "open");
+	if ((e = migrate_check(s)) != ERR_OK)
+		return e;
 	rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
 	return sql_outcome(s, rc, "open");
 }

@@ -88,6 +88,20 @@ store_user_set_status(struct store *s, struct user_id id, enum status status)
 	return sql_run(s, st);
 }
 
+enum err
+store_user_row(struct store *s, struct user_id id, struct user *out)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_ROW);
+	enum err e;
+
+	sqlite3_bind_int64(st, 1, id.v);
+	if ((e = sql_row(s, st)) != ERR_OK)
+		return e;
+	read_user(st, out);
+	sqlite3_reset(st);
+	return ERR_OK;
+}
+
 /* Gives every row of the bound ST to FN. */
 static enum err
 each_user(struct store *s, sqlite3_stmt *st, user_fn *fn, void *context)

@@ -30,6 +30,9 @@ MUST_USE enum err store_doctors(struct store *s, user_fn *fn, void *context);
 /* For the relay. The status given to FN here is the chosen one: calls are the relay's own
  * knowledge. */
 
+MUST_USE enum err store_user_row(
+    struct store *s, struct user_id id, struct user *out); /* ERR_NOT_FOUND */
+
 /* Every user whom a starting relay must know (doctors not OFFLINE, users who were connected or in a
  * call), and the revision that this is the state of. */
 MUST_USE enum err store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev);

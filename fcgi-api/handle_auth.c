@@ -1,0 +1,269 @@
+/* /auth/...: accounts and tokens. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "caller.h"
+#include "handlers.h"
+#include "metrics/metrics.h"
+#include "problem.h"
+#include "store/store_attempt.h"
+
+enum {
+	FAILURES_MAX = 5, /* wrong passwords at once, for one account from one address */
+	FAILURES_WINDOW_MS = 10 * 60 * 1000,
+	MINUTE_MS = 60 * 1000,
+	BUCKET_SIZE = ADDRESS_KEY_SIZE + EMAIL_BYTES_MAX + 8,
+};
+
+static const struct attempt_rate account_rate = {
+	.every_ms = FAILURES_WINDOW_MS / FAILURES_MAX,
+	.burst = FAILURES_MAX,
+};
+
+/* The member FIELD as text; NULL, and a fault noted, where it is missing or something else. */
+static const char *
+text_field(struct request *q, const char *field)
+{
+	const struct json *member = json_member(q->json, field);
+	const char *text = json_string(member);
+
+	if (member == NULL)
+		fault(q, field, "missing", "must be given");
+	else if (text == NULL)
+		fault(q, field, "wrong_type", "must be a string");
+	return text;
+}
+
+/* The same, held against RULE. */
+static const char *
+ruled_field(struct request *q, const char *field, const char *(*rule)(const char *))
+{
+	const char *text = text_field(q, field);
+	const char *broken = text == NULL ? NULL : rule(text);
+
+	if (broken != NULL)
+		fault(q, field, "out_of_bounds", broken);
+	return text;
+}
+
+static enum role
+role_field(struct request *q)
+{
+	const char *text = text_field(q, "role");
+	enum role role = role_from_name(text);
+
+	if (text != NULL && role == ROLE_NONE)
+		fault(q, "role", "unknown", "must be PATIENT or DOCTOR");
+	return role;
+}
+
+static void
+name_field(struct request *q, char out[NAME_BYTES_MAX + 1])
+{
+	const char *text = text_field(q, "name");
+	const char *broken = text == NULL ? NULL : name_rule(text, out);
+
+	if (broken != NULL)
+		fault(q, "name", "out_of_bounds", broken);
+}
+
+static struct attempt_rate
+address_rate(const struct config *c)
+{
+	return (struct attempt_rate){ .every_ms = MINUTE_MS / c->auth_rate, .burst = c->auth_rate };
+}
+
+/* The buckets of this attempt: the address alone, and the account as seen from it. An attacker
+ * elsewhere has a bucket of his own, and so cannot keep the account's owner out. */
+static void
+name_buckets(const struct request *q, const char *email, char address[BUCKET_SIZE],
+    char account[BUCKET_SIZE])
+{
+	char key[ADDRESS_KEY_SIZE];
+
+	caller_address_key(q, key);
+	snprintf(address, BUCKET_SIZE, "ip %s", key);
+	snprintf(account, BUCKET_SIZE, "login %s %s", key, email);
+	for (char *c = account; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+}
+
+/* Checks and counts in one transaction. */
+static enum err
+take_attempt(struct request *q, const char *address, const char *account, int64_t *wait_ms)
+{
+	struct attempt_rate by_address = address_rate(q->service->config);
+	struct store *s = q->service->store;
+	int64_t now = clock_wall_ms();
+	enum err e;
+
+	if ((e = store_begin(s)) != ERR_OK)
+		return e == ERR_BUSY ? ERR_SYSTEM : e;
+	e = store_attempt_check(s, address, by_address, now, wait_ms);
+	if (e == ERR_OK && account != NULL)
+		e = store_attempt_check(s, account, account_rate, now, wait_ms);
+	if (e == ERR_BUSY) {
+		(void)!store_end(s, ERR_BUSY);
+		return ERR_BUSY;
+	}
+	if (e == ERR_OK)
+		e = store_attempt_count(s, address, by_address, now);
+	if (e == ERR_OK && account != NULL)
+		e = store_attempt_count(s, account, account_rate, now);
+	e = store_end(s, e);
+	return e == ERR_BUSY ? ERR_SYSTEM : e;
+}
+
+/* Before any bcrypt: is this attempt within the rates? ACCOUNT is NULL for a registration. */
+static enum err
+throttle(struct request *q, const char *address, const char *account)
+{
+	int64_t wait_ms = 0;
+	enum err e;
+
+	if (q->service->config->auth_rate == 0)
+		return ERR_OK;
+	e = take_attempt(q, address, account, &wait_ms);
+	if (e != ERR_BUSY)
+		return e;
+	metric_add(METRIC_LOGINS_LIMITED, 1);
+	return refuse_until(q, wait_ms);
+}
+
+/* A login that succeeded leaves no failures behind. */
+static enum err
+forgive(struct request *q, const char *account)
+{
+	struct store *s = q->service->store;
+	enum err e;
+
+	if (q->service->config->auth_rate == 0)
+		return ERR_OK;
+	if ((e = store_begin(s)) != ERR_OK)
+		return e;
+	return store_end(s, store_attempt_forget(s, account));
+}
+
+static enum err
+reply_token(struct request *q, int status, const struct account *a)
+{
+	const struct config *c = q->service->config;
+	struct json_writer w;
+	struct buf token;
+	enum err e;
+
+	buf_init(&token, TOKEN_BYTES_MAX);
+	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
+	    c->token_ttl_s, &token);
+	if (e == ERR_OK) {
+		reply_begin(q, status, &w);
+		jw_object(&w, NULL);
+		jw_string(&w, "token", token.data);
+		write_user(&w, "user", &a->user, a->email);
+		jw_object_end(&w);
+	}
+	buf_fini(&token);
+	return e;
+}
+
+static enum err
+create_account(struct request *q, struct account *a, const char *password)
+{
+	struct store *s = q->service->store;
+	struct account other;
+	enum err e;
+
+	/* Looked up before the slow hash; the table's own constraint decides a race. */
+	e = store_user_by_email(s, a->email, &other);
+	if (e == ERR_NOT_FOUND)
+		e = password_hash(password, q->service->config->bcrypt_cost, a->password_hash);
+	else if (e == ERR_OK)
+		e = ERR_CONFLICT;
+	if (e == ERR_OK && (e = store_begin(s)) == ERR_OK)
+		e = store_end(s, store_user_create(s, a, clock_wall_ms()));
+	return e;
+}
+
+enum err
+handle_register(struct request *q)
+{
+	char address[BUCKET_SIZE];
+	char account[BUCKET_SIZE];
+	struct account a = { .email = "" };
+	const char *password;
+	const char *email;
+	enum err e;
+
+	name_field(q, a.user.name);
+	email = ruled_field(q, "email", email_rule);
+	password = ruled_field(q, "password", password_rule);
+	a.user.role = role_field(q);
+	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
+		return e;
+	snprintf(a.email, sizeof(a.email), "%s", email);
+	name_buckets(q, email, address, account);
+	if ((e = throttle(q, address, NULL)) != ERR_OK)
+		return e;
+	e = create_account(q, &a, password);
+	if (e == ERR_CONFLICT)
+		return refuse(q, PROBLEM_EMAIL_TAKEN, "Log in, or register with another email.");
+	if (e != ERR_OK)
+		return e;
+	metric_add(METRIC_REGISTRATIONS, 1);
+	return reply_token(q, 201, &a);
+}
+
+/* ERR_DENIED for a wrong password and for an unknown email, after the same work. */
+static enum err
+check_credentials(struct request *q, const char *email, const char *password, struct account *a)
+{
+	enum err e = store_user_by_email(q->service->store, email, a);
+
+	if (e == ERR_NOT_FOUND)
+		return password_verify_nobody(password, q->service->config->bcrypt_cost);
+	if (e == ERR_OK)
+		e = password_verify(password, a->password_hash);
+	return e;
+}
+
+enum err
+handle_login(struct request *q)
+{
+	char address[BUCKET_SIZE];
+	char account[BUCKET_SIZE];
+	struct account a;
+	const char *password;
+	const char *email;
+	enum err e;
+
+	email = ruled_field(q, "email", email_rule);
+	password = ruled_field(q, "password", password_rule);
+	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
+		return e;
+	name_buckets(q, email, address, account);
+	if ((e = throttle(q, address, account)) != ERR_OK)
+		return e;
+	e = check_credentials(q, email, password, &a);
+	if (e == ERR_DENIED) {
+		metric_add(METRIC_LOGINS_REFUSED, 1);
+		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");
+	}
+	if (e != ERR_OK || (e = forgive(q, account)) != ERR_OK)
+		return e;
+	metric_add(METRIC_LOGINS, 1);
+	return reply_token(q, 200, &a);
+}
+
+enum err
+handle_me(struct request *q)
+{
+	struct json_writer w;
+
+	reply_begin(q, 200, &w);
+	jw_object(&w, NULL);
+	write_user(&w, "user", &q->who.user, q->who.email);
+	jw_object_end(&w);
+	return ERR_OK;
+}

@@ -1,0 +1,64 @@
+/* /doctors: who there is, and a doctor's own status. */
+#include "doorbell/doorbell.h"
+#include "handlers.h"
+#include "problem.h"
+
+static enum err
+write_doctor(void *context, const struct user *u)
+{
+	write_user(context, NULL, u, NULL);
+	return ERR_OK;
+}
+
+enum err
+handle_doctors_list(struct request *q)
+{
+	struct json_writer w;
+	enum err e;
+
+	reply_begin(q, 200, &w);
+	jw_object(&w, NULL);
+	jw_array(&w, "doctors");
+	e = store_doctors(q->service->store, write_doctor, &w);
+	jw_array_end(&w);
+	jw_object_end(&w);
+	return e;
+}
+
+static enum err
+set_status(struct store *s, struct user_id id, enum status status)
+{
+	enum err e;
+
+	if ((e = store_begin(s)) != ERR_OK)
+		return e;
+	return store_end(s, store_user_set_status(s, id, status));
+}
+
+enum err
+handle_doctors_status(struct request *q)
+{
+	const struct json *member = json_member(q->json, "status");
+	enum status status = status_from_name(json_string(member));
+	struct json_writer w;
+	enum err e;
+
+	if (member == NULL)
+		fault(q, "status", "missing", "must be given");
+	else if (status == STATUS_NONE)
+		fault(q, "status", "unknown", "must be ONLINE, BUSY or OFFLINE");
+	if ((e = refuse_faults(q)) != ERR_OK)
+		return e;
+	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
+		return e;
+	/* After the commit: the relay must be able to read what we announce. */
+	doorbell_ring(q->service->doorbell);
+	/* Read again, for a doctor in a call is BUSY whatever she has set. */
+	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
+		return e;
+	reply_begin(q, 200, &w);
+	jw_object(&w, NULL);
+	write_user(&w, "user", &q->who.user, NULL);
+	jw_object_end(&w);
+	return ERR_OK;
+}

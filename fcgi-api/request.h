@@ -1,0 +1,80 @@
+/* One REST request on its way from the server through the router to a handler, and its reply on the
+ * way back. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth/token.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "store/store_user.h"
+#include "json/json.h"
+
+enum { FAULTS_MAX = 8, REQUEST_ID_SIZE = 17, REPLY_BYTES_MAX = 16 << 20 };
+
+/* What a worker process has for all its requests. */
+struct service {
+	const struct config *config;
+	struct token_key key;
+	struct store *store; /* NULL while the database cannot be opened */
+	char database[CONFIG_TEXT_SIZE];
+	char store_lock[CONFIG_TEXT_SIZE];
+	char doorbell[CONFIG_TEXT_SIZE];
+	char relay[CONFIG_TEXT_SIZE];
+};
+
+enum method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
+
+/* A field of the body that breaks a rule. All static text. */
+struct fault {
+	const char *field;
+	const char *code;
+	const char *detail;
+};
+
+struct reply {
+	int status; /* 0: none yet */
+	const char *content_type;
+	const char *authenticate; /* WWW-Authenticate, or NULL */
+	char allow[64];		  /* Allow, or empty */
+	int64_t retry_after_s;	  /* Retry-After, or 0 */
+	struct buf body;
+};
+
+struct request {
+	struct service *service;
+	char id[REQUEST_ID_SIZE]; /* ours, in hexadecimal: in the log line, X-Request-Id and every
+				     problem's instance */
+
+	/* As lighttpd handed it over; "" or NULL where there is none. Owned by the server. */
+	enum method method;
+	const char *path;
+	const char *authorization;
+	const char *origin;
+	const char *scheme;
+	const char *host;
+	const char
+	    *address; /* the peer's, by lighttpd's word; no header of the client changes it */
+	struct buf body;
+	bool body_too_large;
+
+	/* What the router has found out before the handler runs. */
+	const char *route;  /* the path of the row that matched, for the log; NULL: none */
+	struct account who; /* SIGNED_IN and DOCTORS: the caller as the database has it now */
+	struct json *json;  /* rows with a body: its object */
+
+	struct fault faults[FAULTS_MAX];
+	unsigned fault_count;
+	struct reply reply;
+};
+
+/* The database, opened again where it was lost. ERR_OK: service->store is there. */
+MUST_USE enum err service_store(struct service *s);
+
+/* Starts a 2xx JSON reply; the handler writes one object with W. */
+void reply_begin(struct request *q, int status, struct json_writer *w);
+
+/* Writes a user as the member KEY; EMAIL is one's own, or NULL. */
+void write_user(struct json_writer *w, const char *key, const struct user *u, const char *email);

@@ -1,0 +1,14 @@
+#include "handlers.h"
+
+const struct route routes[] = {
+	/* method     path             access     body   handler */
+	{ HTTP_POST, "/auth/register", ANYONE, true, handle_register },
+	{ HTTP_POST, "/auth/login", ANYONE, true, handle_login },
+	{ HTTP_GET, "/auth/me", SIGNED_IN, false, handle_me },
+	{ HTTP_GET, "/doctors", SIGNED_IN, false, handle_doctors_list },
+	{ HTTP_POST, "/doctors/status", DOCTORS, true, handle_doctors_status },
+	{ HTTP_GET, "/livez", ANYONE, false, handle_livez },
+	{ HTTP_GET, "/readyz", ANYONE, false, handle_readyz },
+	{ HTTP_GET, "/metrics", LOOPBACK, false, handle_metrics },
+	{ .handle = NULL },
+};

@@ -1,0 +1,208 @@
+/* libfcgi's only user. lighttpd has read the whole request before it hands it over, so nothing here
+ * waits for a slow client; it opens a connection for each request. */
+#include "server.h"
+
+#include <fcgiapp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "router.h"
+
+enum { HEAD_BYTES_MAX = 16 << 10 };
+
+static enum method
+method_from_name(const char *name)
+{
+	static const char *const names[] = {
+		[HTTP_GET] = "GET",
+		[HTTP_HEAD] = "HEAD",
+		[HTTP_POST] = "POST",
+		[HTTP_OPTIONS] = "OPTIONS",
+	};
+
+	for (unsigned i = HTTP_GET; name != NULL && i < COUNT_OF(names); i++) {
+		if (strcmp(names[i], name) == 0)
+			return (enum method)i;
+	}
+	return HTTP_OTHER;
+}
+
+static void
+new_request_id(char out[REQUEST_ID_SIZE])
+{
+	uint64_t id = 0;
+
+	if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
+		id = (uint64_t)clock_wall_ms();
+	snprintf(out, REQUEST_ID_SIZE, "%016llx", (unsigned long long)id);
+}
+
+static const char *
+param(const FCGX_Request *f, const char *name)
+{
+	const char *value = FCGX_GetParam(name, f->envp);
+
+	return value == NULL ? "" : value;
+}
+
+/* At most one byte more than is allowed; lighttpd's own limit lets no more than a little past it
+ * through anyway. */
+static void
+read_request_body(struct request *q, FCGX_Stream *in)
+{
+	char chunk[4096];
+	int n;
+
+	while (!q->body_too_large && (n = FCGX_GetStr(chunk, sizeof(chunk), in)) > 0) {
+		if (q->body.len + (size_t)n > BODY_BYTES_MAX)
+			q->body_too_large = true;
+		else
+			buf_add(&q->body, chunk, (size_t)n);
+	}
+}
+
+/* The path as lighttpd has normalised it (SCRIPT_NAME and PATH_INFO), never REQUEST_URI. */
+static void
+request_init(
+    struct request *q, struct service *s, const FCGX_Request *f, char *path, size_t path_size)
+{
+	*q = (struct request){ .service = s };
+	snprintf(path, path_size, "%s%s", param(f, "SCRIPT_NAME"), param(f, "PATH_INFO"));
+	new_request_id(q->id);
+	q->method = method_from_name(param(f, "REQUEST_METHOD"));
+	q->path = path;
+	q->authorization = param(f, "HTTP_AUTHORIZATION");
+	q->origin = param(f, "HTTP_ORIGIN");
+	q->host = param(f, "HTTP_HOST");
+	q->scheme = param(f, "REQUEST_SCHEME");
+	q->address = param(f, "REMOTE_ADDR");
+	buf_init(&q->body, BODY_BYTES_MAX);
+	buf_init(&q->reply.body, REPLY_BYTES_MAX);
+	read_request_body(q, f->in);
+}
+
+/* A password may have stood in the body. */
+static void
+request_fini(struct request *q)
+{
+	json_free(q->json);
+	if (q->body.data != NULL)
+		explicit_bzero(q->body.data, q->body.cap);
+	buf_fini(&q->body);
+	buf_fini(&q->reply.body);
+}
+
+/* Fetch's CORS protocol: an allowed page may read the answer; a preflight is told what it may send.
+ */
+static void
+add_cors(const struct request *q, struct buf *head)
+{
+	if (q->origin[0] == '\0')
+		return;
+	buf_adds(head, "Vary: Origin\r\n");
+	if (!config_origin_allowed(q->service->config, q->origin, q->scheme, q->host))
+		return;
+	buf_addf(head,
+	    "Access-Control-Allow-Origin: %s\r\n"
+	    "Access-Control-Expose-Headers: Retry-After, WWW-Authenticate, X-Request-Id\r\n",
+	    q->origin);
+	if (q->method == HTTP_OPTIONS)
+		buf_addf(head,
+		    "Access-Control-Allow-Methods: %s\r\n"
+		    "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"
+		    "Access-Control-Max-Age: 600\r\n",
+		    q->reply.allow);
+}
+
+/* libfcgi's own printf knows too few conversions, so the head is made here. */
+static void
+add_head(const struct request *q, struct buf *head)
+{
+	const struct reply *r = &q->reply;
+
+	buf_addf(head,
+	    "Status: %d\r\nX-Request-Id: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: "
+	    "nosniff\r\n",
+	    r->status, q->id);
+	if (r->authenticate != NULL)
+		buf_addf(head, "WWW-Authenticate: %s\r\n", r->authenticate);
+	if (r->allow[0] != '\0')
+		buf_addf(head, "Allow: %s\r\n", r->allow);
+	if (r->retry_after_s > 0)
+		buf_addf(head, "Retry-After: %lld\r\n", (long long)r->retry_after_s);
+	add_cors(q, head);
+	if (r->status != 204)
+		buf_addf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->content_type,
+		    r->body.len);
+	buf_adds(head, "\r\n");
+}
+
+/* Without memory for a head nothing is sent, and lighttpd answers 500. */
+static void
+put_reply(const struct request *q, FCGX_Stream *out)
+{
+	struct buf head;
+
+	buf_init(&head, HEAD_BYTES_MAX);
+	add_head(q, &head);
+	if (!head.failed) {
+		FCGX_PutStr(head.data, (int)head.len, out);
+		if (q->method != HTTP_HEAD && q->reply.body.len > 0)
+			FCGX_PutStr(q->reply.body.data, (int)q->reply.body.len, out);
+	}
+	buf_fini(&head);
+}
+
+static void
+account_for(const struct request *q, int64_t took_ms)
+{
+	int class = q->reply.status / 100;
+
+	if (class >= 2 && class <= 5)
+		metric_add((enum metric)(METRIC_HTTP_2XX + class - 2), 1);
+	LOG(class == 5 ? LOG_WARN : LOG_INFO, "http_request", F_STR("request", q->id),
+	    F_STR("route", q->route == NULL ? "-" : q->route), F_INT("status", q->reply.status),
+	    F_INT("user", q->who.user.id.v), F_INT("ms", took_ms));
+}
+
+static void
+serve_one(struct service *s, FCGX_Request *f)
+{
+	int64_t start = clock_monotonic_ms();
+	char path[256];
+	struct request q;
+
+	request_init(&q, s, f, path, sizeof(path));
+	route_request(&q);
+	put_reply(&q, f->out);
+	account_for(&q, clock_monotonic_ms() - start);
+	request_fini(&q);
+}
+
+void
+server_run(struct service *s, int fd, const volatile sig_atomic_t *stop)
+{
+	struct timespec nap = { .tv_nsec = 50 * 1000000 };
+	FCGX_Request f;
+
+	if (FCGX_Init() != 0) {
+		LOG0(LOG_ERROR, "fastcgi_not_started");
+		return;
+	}
+	FCGX_InitRequest(&f, fd, FCGI_FAIL_ACCEPT_ON_INTR);
+	while (!*stop) {
+		if (FCGX_Accept_r(&f) >= 0) {
+			serve_one(s, &f);
+			FCGX_Finish_r(&f);
+		} else if (!*stop) {
+			/* Out of descriptors, or a signal: not a reason to end, nor to spin. */
+			nanosleep(&nap, NULL);
+		}
+	}
+	FCGX_Free(&f, 1);
+}

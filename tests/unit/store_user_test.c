@@ -1,0 +1,353 @@
+/* Accounts, the status each has chosen, who is connected, and how a reader finds what changed. */
+#include "store/store_user.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_fixture.h"
+#include "unit.h"
+
+static void
+an_account_is_read_as_it_was_made(void **state)
+{
+	struct store *s = *state;
+	struct account a = account_of("Ada", ROLE_DOCTOR);
+	struct account b;
+
+	a.user.status = STATUS_ONLINE;
+	committed(s, store_user_create(s, &a, 1800000000000));
+	assert_true(a.user.id.v > 0);
+	assert_int_equal(a.user.status, STATUS_OFFLINE);
+	assert_int_equal(store_user_by_id(s, a.user.id, &b), ERR_OK);
+	assert_int_equal(b.user.id.v, a.user.id.v);
+	assert_int_equal(b.user.role, ROLE_DOCTOR);
+	assert_int_equal(b.user.status, STATUS_OFFLINE);
+	assert_string_equal(b.user.name, "Ada");
+	assert_string_equal(b.email, "Ada@example.org");
+	assert_string_equal(b.password_hash, "hash of Ada");
+	assert_int_equal(store_user_by_email(s, "Ada@example.org", &b), ERR_OK);
+	assert_int_equal(b.user.id.v, a.user.id.v);
+	assert_string_equal(b.password_hash, "hash of Ada");
+}
+
+static void
+any_text_is_kept_as_text(void **state)
+{
+	static const char *const rows[] = { "'; DROP TABLE user; --", "Robert\"); --", "%s%n%x",
+		"<script>", "\xf0\x9f\x98\x80 \xc3\xa9", "a\\b", "NULL", "?1" };
+	struct store *s = *state;
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct user_id id = add_patient(s, rows[i]);
+		struct account a;
+
+		assert_int_equal(store_user_by_id(s, id, &a), ERR_OK);
+		assert_string_equal(a.user.name, rows[i]);
+		assert_int_equal(store_user_by_email(s, a.email, &a), ERR_OK);
+		assert_int_equal(a.user.id.v, id.v);
+	}
+	assert_int_equal(raw_sql("SELECT count(*) FROM user"), COUNT_OF(rows));
+}
+
+static void
+the_longest_texts_fit(void **state)
+{
+	struct account a = { .user = { .role = ROLE_PATIENT } };
+	struct store *s = *state;
+	struct account b;
+
+	memset(a.user.name, 'n', NAME_BYTES_MAX);
+	memset(a.email, 'm', EMAIL_BYTES_MAX);
+	memset(a.password_hash, 'h', PASSWORD_HASH_SIZE - 1);
+	committed(s, store_user_create(s, &a, 0));
+	assert_int_equal(store_user_by_email(s, a.email, &b), ERR_OK);
+	assert_string_equal(b.user.name, a.user.name);
+	assert_string_equal(b.email, a.email);
+	assert_string_equal(b.password_hash, a.password_hash);
+}
+
+static void
+nobody_is_not_found(void **state)
+{
+	struct store *s = *state;
+	struct account a;
+	struct user u;
+
+	add_patient(s, "pat");
+	assert_int_equal(store_user_by_email(s, "other@example.org", &a), ERR_NOT_FOUND);
+	assert_int_equal(store_user_by_email(s, "", &a), ERR_NOT_FOUND);
+	assert_int_equal(store_user_by_email(s, "%@example.org", &a), ERR_NOT_FOUND);
+	assert_int_equal(store_user_by_id(s, (struct user_id){ 0 }, &a), ERR_NOT_FOUND);
+	assert_int_equal(store_user_by_id(s, (struct user_id){ 99 }, &a), ERR_NOT_FOUND);
+	assert_int_equal(store_user_row(s, (struct user_id){ 99 }, &u), ERR_NOT_FOUND);
+}
+
+static void
+an_email_is_taken_whatever_its_case(void **state)
+{
+	static const char *const rows[] = { "Ada@example.org", "ada@example.org",
+		"ADA@EXAMPLE.ORG" };
+	struct store *s = *state;
+	struct user_id id = add_doctor(s, "Ada");
+	struct account a;
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		a = account_of("other", ROLE_PATIENT);
+		strcpy(a.email, rows[i]);
+		assert_int_equal(store_begin(s), ERR_OK);
+		assert_int_equal(store_end(s, store_user_create(s, &a, 0)), ERR_CONFLICT);
+		assert_int_equal(store_user_by_email(s, rows[i], &a), ERR_OK);
+		assert_int_equal(a.user.id.v, id.v);
+		assert_string_equal(a.email, "Ada@example.org");
+	}
+	assert_int_equal(raw_sql("SELECT count(*) FROM user"), 1);
+	add_patient(s, "next");
+}
+
+static void
+a_status_is_set(void **state)
+{
+	static const enum status rows[] = { STATUS_ONLINE, STATUS_BUSY, STATUS_OFFLINE };
+	struct store *s = *state;
+	struct user_id doctor = add_doctor(s, "doc");
+	struct user_id other = add_doctor(s, "other");
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		committed(s, store_user_set_status(s, doctor, rows[i]));
+		assert_int_equal(status_of(s, doctor), rows[i]);
+		assert_int_equal(status_of(s, other), STATUS_OFFLINE);
+	}
+	committed(s, store_user_set_status(s, (struct user_id){ 99 }, STATUS_ONLINE));
+}
+
+static void
+doctors_are_listed_by_name(void **state)
+{
+	static const char *const names[] = { "zoe", "Bea", "adam", "bea2", "Carl" };
+	static const char *const order[] = { "adam", "Bea", "bea2", "Carl", "zoe" };
+	struct users l = { .n = 0 };
+	struct store *s = *state;
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		add_doctor(s, names[i]);
+	add_patient(s, "aaron");
+	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
+	assert_int_equal(l.n, COUNT_OF(order));
+	for (size_t i = 0; i < COUNT_OF(order); i++) {
+		assert_string_equal(l.user[i].name, order[i]);
+		assert_int_equal(l.user[i].role, ROLE_DOCTOR);
+		assert_int_equal(l.user[i].status, STATUS_OFFLINE);
+	}
+}
+
+static void
+a_reader_that_fails_ends_the_list(void **state)
+{
+	struct users l = { .fail_at = 2 };
+	struct store *s = *state;
+
+	add_doctor(s, "one");
+	add_doctor(s, "two");
+	add_doctor(s, "three");
+	assert_int_equal(store_doctors(s, collect, &l), ERR_DENIED);
+	assert_int_equal(l.n, 1);
+	/* And nothing is left open: the same list again, and a write. */
+	l = (struct users){ .n = 0 };
+	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
+	assert_int_equal(l.n, 3);
+	add_doctor(s, "four");
+}
+
+/* Everything after REV, in one call. */
+static struct users
+changed(struct store *s, int64_t *rev)
+{
+	struct users l = { .n = 0 };
+	bool more = true;
+
+	assert_int_equal(
+	    store_users_changed(s, rev, (int)COUNT_OF(l.user), collect, &l, &more), ERR_OK);
+	assert_false(more);
+	return l;
+}
+
+static void
+what_others_can_see_raises_the_revision(void **state)
+{
+	struct store *s = *state;
+	struct user_id one = add_doctor(s, "one");
+	struct user_id two = add_patient(s, "two");
+	struct users l;
+	int64_t before;
+	int64_t rev = 0;
+
+	l = changed(s, &rev);
+	assert_int_equal(l.n, 2);
+	assert_true(rev > 0);
+	before = rev;
+	assert_int_equal(changed(s, &rev).n, 0);
+	assert_int_equal(rev, before);
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE));
+	l = changed(s, &rev);
+	assert_true(rev > before);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.user[0].id.v, one.v);
+	assert_int_equal(l.user[0].status, STATUS_ONLINE);
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE));
+	assert_int_equal(changed(s, &rev).n, 0);
+	/* Each once, however often it has changed, and the one that changed last comes last. */
+	committed(s, store_user_set_status(s, one, STATUS_BUSY));
+	committed(s, store_user_set_status(s, two, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, one, STATUS_OFFLINE));
+	l = changed(s, &rev);
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.user[0].id.v, two.v);
+	assert_int_equal(l.user[1].id.v, one.v);
+	assert_int_equal(changed(s, &rev).n, 0);
+}
+
+static void
+a_name_that_another_hand_changes_raises_it_too(void **state)
+{
+	struct store *s = *state;
+	struct users l;
+	int64_t rev = 0;
+
+	add_doctor(s, "one");
+	changed(s, &rev);
+	raw_sql("UPDATE user SET name = 'renamed'");
+	l = changed(s, &rev);
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.user[0].name, "renamed");
+	raw_sql("UPDATE user SET password_hash = 'x'");
+	assert_int_equal(changed(s, &rev).n, 0);
+}
+
+static void
+what_was_rolled_back_did_not_change(void **state)
+{
+	struct store *s = *state;
+	struct user_id id = add_doctor(s, "one");
+	int64_t rev = 0;
+
+	changed(s, &rev);
+	assert_int_equal(store_begin(s), ERR_OK);
+	assert_int_equal(store_user_set_status(s, id, STATUS_BUSY), ERR_OK);
+	assert_int_equal(store_end(s, ERR_DENIED), ERR_DENIED);
+	assert_int_equal(changed(s, &rev).n, 0);
+	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
+}
+
+static void
+changes_come_in_pages_oldest_first(void **state)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	struct users l = { .n = 0 };
+	struct store *s = *state;
+	bool more = false;
+	int64_t rev = 0;
+	int64_t last;
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		add_patient(s, names[i]);
+	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(l.n, 2);
+	assert_true(more);
+	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(l.n, 4);
+	assert_true(more);
+	last = rev;
+	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(l.n, 5);
+	assert_false(more);
+	assert_true(rev > last);
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		assert_string_equal(l.user[i].name, names[i]);
+}
+
+/* A reader that could not take one is given it again. */
+static void
+a_change_that_was_refused_comes_again(void **state)
+{
+	struct users l = { .fail_at = 2 };
+	struct store *s = *state;
+	bool more;
+	int64_t rev = 0;
+
+	add_patient(s, "a");
+	add_patient(s, "b");
+	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_DENIED);
+	l.fail_at = 0;
+	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_OK);
+	assert_int_equal(l.n, 2);
+	assert_string_equal(l.user[0].name, "a");
+	assert_string_equal(l.user[1].name, "b");
+}
+
+static void
+connecting_and_leaving_set_the_status(void **state)
+{
+	struct store *s = *state;
+	struct user_id id = add_doctor(s, "doc");
+
+	committed(s, store_presence_add(s, id));
+	assert_int_equal(status_of(s, id), STATUS_ONLINE);
+	committed(s, store_user_set_status(s, id, STATUS_BUSY));
+	/* A second connection, or a second relay: what was chosen stays. */
+	committed(s, store_presence_add(s, id));
+	assert_int_equal(status_of(s, id), STATUS_BUSY);
+	committed(s, store_presence_remove(s, id));
+	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
+	committed(s, store_presence_remove(s, id));
+	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
+}
+
+static void
+presence_is_remembered(void **state)
+{
+	struct store *s = *state;
+	struct user_id one = add_doctor(s, "one");
+	struct user_id two = add_patient(s, "two");
+	struct users l = { .n = 0 };
+
+	add_patient(s, "three");
+	committed(s, store_presence_add(s, one));
+	committed(s, store_presence_add(s, one));
+	committed(s, store_presence_add(s, two));
+	committed(s, store_presence_add(s, (struct user_id){ 99 }));
+	assert_int_equal(store_presence(s, collect, &l), ERR_OK);
+	assert_int_equal(l.n, 2);
+	assert_non_null(found(&l, one));
+	assert_non_null(found(&l, two));
+	committed(s, store_presence_remove(s, one));
+	l.n = 0;
+	assert_int_equal(store_presence(s, collect, &l), ERR_OK);
+	assert_int_equal(l.n, 1);
+	assert_non_null(found(&l, two));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(an_account_is_read_as_it_was_made),
+		TEST(any_text_is_kept_as_text),
+		TEST(the_longest_texts_fit),
+		TEST(nobody_is_not_found),
+		TEST(an_email_is_taken_whatever_its_case),
+		TEST(a_status_is_set),
+		TEST(doctors_are_listed_by_name),
+		TEST(a_reader_that_fails_ends_the_list),
+		TEST(what_others_can_see_raises_the_revision),
+		TEST(a_name_that_another_hand_changes_raises_it_too),
+		TEST(what_was_rolled_back_did_not_change),
+		TEST(changes_come_in_pages_oldest_first),
+		TEST(a_change_that_was_refused_comes_again),
+		TEST(connecting_and_leaving_set_the_status),
+		TEST(presence_is_remembered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,636 @@
+/* A call, from call_start to its end. Nothing is told to anybody before the store has it: a move is
+ * proposed (store_move), stored, and made when it has been committed (move), or given up (give_up).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub_state.h"
+
+enum { END_RETRY_MS = 1000 };
+
+static bool
+mail_add(struct mail *mail, struct frame *frame)
+{
+	if (mail->count == MAIL_MAX || frame->len > MAIL_BYTES_MAX - mail->bytes)
+		return false;
+	mail->frames[mail->count++] = frame_ref(frame);
+	mail->bytes += frame->len;
+	return true;
+}
+
+static void
+mail_clear(struct mail *mail)
+{
+	while (mail->count > 0)
+		frame_unref(mail->frames[--mail->count]);
+	mail->bytes = 0;
+}
+
+static void
+mail_send(struct hub *h, const struct mail *mail, struct conn_id to)
+{
+	for (unsigned i = 0; i < mail->count; i++)
+		send_frame(h, to, frame_ref(mail->frames[i]));
+}
+
+static void
+leg_init(struct leg *leg, struct call *call, struct member *user)
+{
+	leg->user = user;
+	leg->call = call;
+	timer_init(&leg->absent_timer, TIMER_ABSENT, leg);
+	user->call = call;
+}
+
+static void
+leg_fini(struct hub *h, struct leg *leg)
+{
+	timer_disarm(h, &leg->absent_timer);
+	mail_clear(&leg->mail);
+	leg->user->call = NULL;
+}
+
+static struct call *
+call_new(struct hub *h, struct member *caller, struct member *callee, const char *id)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL)
+		return NULL;
+	leg_init(&call->caller, call, caller);
+	leg_init(&call->callee, call, callee);
+	timer_init(&call->timer, TIMER_RING, call);
+	timer_init(&call->end_retry, TIMER_END_RETRY, call);
+	if (id != NULL)
+		snprintf(call->id, sizeof(call->id), "%s", id);
+	else
+		snprintf(call->id, sizeof(call->id), "c%lld-%llu", (long long)h->wall_ms,
+		    (unsigned long long)h->seq + 1);
+	h->calls++;
+	return call;
+}
+
+void
+call_free(struct hub *h, struct call *call)
+{
+	timer_disarm(h, &call->timer);
+	timer_disarm(h, &call->end_retry);
+	leg_fini(h, &call->caller);
+	leg_fini(h, &call->callee);
+	h->calls--;
+	free(call);
+}
+
+static bool
+is_ending(const struct call *call)
+{
+	return call->end_wanted || call->storing == CALL_ENDED;
+}
+
+static struct persist *
+store_move(struct hub *h, struct call *call, enum call_state to, enum persist_kind kind)
+{
+	struct persist *p = persist(h, kind, call->caller.user->id);
+
+	call->storing = to;
+	call->storing_seq = p->seq;
+	return p;
+}
+
+/* The end, as soon as nothing else is being stored. What it is called depends on how far the call
+ * had come by then. */
+static void
+store_end(struct hub *h, struct call *call)
+{
+	bool by_caller = user_same(call->end_by, call->caller.user->id);
+
+	if (call->storing != CALL_NONE || !call->end_wanted)
+		return;
+	if (call->end_reason == CALL_REASON_NONE && call->state == CALL_ACTIVE)
+		call->end_reason = CALL_HANGUP;
+	else if (call->end_reason == CALL_REASON_NONE)
+		call->end_reason = by_caller ? CALL_CANCELLED : CALL_REJECTED;
+	timer_disarm(h, &call->end_retry);
+	store_move(h, call, CALL_ENDED, PERSIST_CALL_END)->reason = call->end_reason;
+}
+
+/* The first reason counts. CALL_REASON_NONE: somebody's wish, see store_end(). */
+static void
+want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by)
+{
+	if (is_ending(call))
+		return;
+	call->end_wanted = true;
+	call->end_reason = reason;
+	call->end_by = by;
+	store_end(h, call);
+}
+
+/* LEG's user is on C now: what was kept for her goes there. */
+static void
+attach(struct hub *h, struct leg *leg, const struct conn *c)
+{
+	bool answer_held = leg == &leg->call->caller && leg->call->storing == CALL_ACTIVE;
+
+	leg->conn = c->id;
+	timer_disarm(h, &leg->absent_timer);
+	if (answer_held)
+		return;
+	mail_send(h, &leg->mail, leg->conn);
+	mail_clear(&leg->mail);
+}
+
+static void
+ring(struct hub *h, const struct call *call, const struct conn *c)
+{
+	const struct member *caller = call->caller.user;
+
+	send_frame(h, c->id,
+	    frame_incoming_call(
+		caller->id, call->id, caller->name, call->timer.due_ms - h->now_ms));
+	mail_send(h, &call->callee.mail, c->id);
+}
+
+static void
+to_ringing(struct hub *h, struct call *call)
+{
+	struct user_id callee = call->callee.user->id;
+
+	timer_arm(h, &call->timer, h->settings.ring_timeout_ms);
+	for (unsigned i = 0; i < call->starters.count; i++) {
+		const struct asker *a = &call->starters.list[i];
+
+		send_frame(h, a->conn,
+		    frame_call_response(callee, call->id, NULL, a->id[0] == '\0' ? NULL : a->id));
+	}
+	for (const struct conn *c = call->callee.user->conns; c != NULL; c = c->next)
+		ring(h, call, c);
+	if (call->caller.conn.v == 0)
+		timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
+}
+
+static void
+to_active(struct hub *h, struct call *call)
+{
+	const struct conn *answerer = conn_find(h, call->answerer.conn);
+
+	timer_disarm(h, &call->timer);
+	timer_init(&call->timer, TIMER_CALL_MAX, call);
+	timer_arm(h, &call->timer, h->settings.call_max_ms);
+	for (const struct conn *c = call->callee.user->conns; c != NULL; c = c->next) {
+		if (c != answerer)
+			send_frame(h, c->id,
+			    frame_call_end(
+				call->callee.user->id, call->id, CALL_ANSWERED_ELSEWHERE));
+	}
+	mail_clear(&call->callee.mail); /* the answerer has had it, as it came */
+	if (answerer == NULL)
+		timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
+	else
+		call->callee.conn = answerer->id;
+	if (answerer != NULL && call->answerer.id[0] != '\0')
+		send_frame(h, answerer->id, frame_ack_call(call->answerer.id, call->id));
+	if (call->caller.conn.v != 0) {
+		mail_send(h, &call->caller.mail, call->caller.conn);
+		mail_clear(&call->caller.mail);
+	}
+}
+
+static bool
+is_told_of_end(const struct call *call, const struct conn *c)
+{
+	if (conn_same(c->id, call->caller.conn) || conn_same(c->id, call->callee.conn))
+		return true;
+	if (call->state == CALL_RINGING && c->user == call->callee.user)
+		return true;
+	for (unsigned i = 0; i < call->enders.count; i++) {
+		if (conn_same(c->id, call->enders.list[i].conn))
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_end(struct hub *h, const struct call *call, const struct member *m)
+{
+	for (const struct conn *c = m->conns; c != NULL; c = c->next) {
+		if (is_told_of_end(call, c))
+			send_frame(
+			    h, c->id, frame_call_end(call->end_by, call->id, call->end_reason));
+	}
+}
+
+static void
+to_ended(struct hub *h, struct call *call)
+{
+	struct member *caller = call->caller.user;
+	struct member *callee = call->callee.user;
+
+	tell_end(h, call, caller);
+	tell_end(h, call, callee);
+	for (unsigned i = 0; i < call->enders.count; i++) {
+		const struct asker *a = &call->enders.list[i];
+
+		if (a->id[0] != '\0')
+			send_frame(h, a->conn, frame_ack_call(a->id, call->id));
+	}
+	call_free(h, call);
+	member_settle(h, caller);
+	member_settle(h, callee);
+}
+
+/* The one place where a call changes its state: what the store has taken is made true and told. */
+static void
+move(struct hub *h, struct call *call, enum call_state to)
+{
+	call->state = to;
+	if (to != CALL_ACTIVE) /* both become BUSY, or both stop */
+		roster_changed(h);
+	switch (to) {
+	case CALL_RINGING:
+		to_ringing(h, call);
+		break;
+	case CALL_ACTIVE:
+		to_active(h, call);
+		break;
+	case CALL_ENDED:
+		to_ended(h, call);
+		return; /* it is no more */
+	case CALL_NONE:
+		break;
+	}
+	store_end(h, call);
+}
+
+static void
+start_failed(struct hub *h, struct call *call, enum err outcome)
+{
+	const char *reason = outcome == ERR_CONFLICT ? "busy" : "unavailable";
+	struct member *caller = call->caller.user;
+	struct member *callee = call->callee.user;
+
+	for (unsigned i = 0; i < call->starters.count; i++) {
+		const struct asker *a = &call->starters.list[i];
+
+		send_frame(h, a->conn,
+		    frame_call_response(
+			callee->id, call->id, reason, a->id[0] == '\0' ? NULL : a->id));
+	}
+	for (unsigned i = 0; i < call->enders.count; i++) {
+		const struct asker *a = &call->enders.list[i];
+
+		send_frame(h, a->conn,
+		    frame_error("no_call", "The call did not come about", "call_end",
+			a->id[0] == '\0' ? NULL : a->id));
+	}
+	call_free(h, call);
+	member_settle(h, caller);
+	member_settle(h, callee);
+}
+
+static void
+tell_unavailable(struct hub *h, const struct asker *a, const char *re)
+{
+	send_frame(h, a->conn,
+	    frame_error("unavailable", "The database cannot take this now", re,
+		a->id[0] == '\0' ? NULL : a->id));
+}
+
+/* The store did not take the move to TO: the call is as it was before. An end, though, is tried
+ * again until it is stored, for who has left is gone whatever the disk says; who asked for it is
+ * told, and hears call_end later. */
+static void
+give_up(struct hub *h, struct call *call, enum call_state to, enum err outcome)
+{
+	if (to == CALL_RINGING) {
+		start_failed(h, call, outcome);
+		return;
+	}
+	if (to == CALL_ENDED) {
+		for (unsigned i = 0; i < call->enders.count; i++)
+			tell_unavailable(h, &call->enders.list[i], "call_end");
+		call->enders.count = 0;
+		timer_arm(h, &call->end_retry, END_RETRY_MS);
+		return;
+	}
+	tell_unavailable(h, &call->answerer, "call_accept");
+	mail_clear(&call->caller.mail); /* the answer, and what followed it */
+	if (call->timer.due_ms == 0)
+		want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
+	store_end(h, call);
+}
+
+void
+calls_persisted(struct hub *h, const struct event *ev)
+{
+	struct member *caller = member_find(h, ev->persist->user);
+	struct call *call = caller == NULL ? NULL : caller->call;
+	enum call_state to;
+
+	if (call == NULL || call->storing_seq != ev->persist->seq)
+		return;
+	to = call->storing;
+	call->storing = CALL_NONE;
+	if (ev->outcome == ERR_OK)
+		move(h, call, to);
+	else
+		give_up(h, call, to, ev->outcome);
+}
+
+/* Why C's user cannot make this call; NULL: she can, and *CALLEE is whom. */
+static const char *
+start_refusal(struct hub *h, const struct conn *c, const struct message *m, struct member **callee)
+{
+	struct member *to = member_find(h, m->to);
+	enum role to_role = to != NULL ? to->role : m->to_role;
+
+	if (c->user->role != ROLE_PATIENT)
+		return "not_a_patient";
+	if (m->bad_call_id)
+		return "bad_call_id";
+	if (to_role == ROLE_NONE)
+		return "not_found";
+	if (to_role != ROLE_DOCTOR)
+		return "not_a_doctor";
+	if (c->user->call != NULL)
+		return "caller_busy";
+	if (to != NULL && to->call != NULL)
+		return "busy";
+	if (to == NULL || to->conn_count == 0 || to->status == STATUS_OFFLINE)
+		return "offline";
+	if (to->status == STATUS_BUSY)
+		return "busy";
+	*callee = to;
+	return NULL;
+}
+
+/* A call_start that was sent again, by a client that has not seen the answer. */
+static bool
+is_repetition(const struct conn *c, const struct message *m)
+{
+	const struct call *call = c->user->call;
+
+	return call != NULL && call->caller.user == c->user &&
+	       user_same(call->callee.user->id, m->to) && m->call_id != NULL &&
+	       strcmp(m->call_id, call->id) == 0 && !is_ending(call);
+}
+
+static void
+start_again(struct hub *h, struct conn *c, const struct message *m)
+{
+	struct call *call = c->user->call;
+
+	if (call->state == CALL_NONE)
+		askers_add(&call->starters, c, m->id);
+	else
+		send_frame(h, c->id, frame_call_response(m->to, call->id, NULL, m->id));
+}
+
+void
+calls_start(struct hub *h, struct conn *c, const struct message *m)
+{
+	struct member *callee = NULL;
+	const char *refusal;
+	struct persist *p;
+	struct call *call = NULL;
+
+	if (is_repetition(c, m)) {
+		start_again(h, c, m);
+		return;
+	}
+	refusal = start_refusal(h, c, m, &callee);
+	if (refusal == NULL && (call = call_new(h, c->user, callee, m->call_id)) == NULL)
+		refusal = "unavailable";
+	if (refusal != NULL) {
+		send_frame(h, c->id, frame_call_response(m->to, m->call_id, refusal, m->id));
+		return;
+	}
+	call->caller.conn = c->id;
+	askers_add(&call->starters, c, m->id);
+	p = store_move(h, call, CALL_RINGING, PERSIST_CALL_START);
+	p->peer = callee->id;
+	memcpy(p->call_id, call->id, sizeof(p->call_id));
+}
+
+/* The call that M, from C, is about: C's user is in it, and M names no other. NULL: none. */
+static struct call *
+call_meant(const struct conn *c, const struct message *m)
+{
+	struct call *call = c->user->call;
+	const struct member *peer;
+
+	if (call == NULL)
+		return NULL;
+	peer = call->caller.user == c->user ? call->callee.user : call->caller.user;
+	if (m->to.v != 0 && !user_same(m->to, peer->id))
+		return NULL;
+	if (m->call_id != NULL && strcmp(m->call_id, call->id) != 0)
+		return NULL;
+	/* The callee cannot know yet of a call that is being stored. */
+	return call->state == CALL_NONE && c->user == call->callee.user ? NULL : call;
+}
+
+/* May C end CALL with M? A callee's device that still rings must not end what another one has just
+ * answered. */
+static bool
+may_end(const struct call *call, const struct conn *c, const struct message *m)
+{
+	bool rings = call->state == CALL_RINGING && call->storing != CALL_ACTIVE;
+
+	if (m->type == MESSAGE_CALL_REJECT && (c->user != call->callee.user || !rings))
+		return false;
+	if (c->user == call->caller.user || rings)
+		return true;
+	if (call->storing == CALL_ACTIVE)
+		return conn_same(c->id, call->answerer.conn);
+	return call->callee.conn.v == 0 || conn_same(c->id, call->callee.conn);
+}
+
+void
+calls_end(struct hub *h, struct conn *c, const struct message *m)
+{
+	struct call *call = call_meant(c, m);
+
+	if (call == NULL || !may_end(call, c, m)) {
+		send_error(h, c, m, "no_call", "You are not in this call");
+		return;
+	}
+	askers_add(&call->enders, c, m->id);
+	want_end(h, call, CALL_REASON_NONE, c->user->id);
+}
+
+/* C answers CALL, which rings. */
+static void
+accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
+{
+	asker_set(&call->answerer, c, m->id);
+	store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
+}
+
+void
+calls_accept(struct hub *h, struct conn *c, const struct message *m)
+{
+	struct call *call = call_meant(c, m);
+
+	if (call == NULL || c->user != call->callee.user || is_ending(call)) {
+		send_error(h, c, m, "no_call", "No such call rings here");
+	} else if (call->state == CALL_RINGING && call->storing == CALL_NONE) {
+		accept(h, call, c, m);
+	} else if (call->state == CALL_ACTIVE && conn_same(c->id, call->callee.conn)) {
+		if (m->id != NULL)
+			send_frame(h, c->id, frame_ack_call(m->id, call->id));
+	} else {
+		send_error(h, c, m, "no_call", "The call was answered on another device");
+	}
+}
+
+/* May C take part in CALL's signalling? While it rings, all the callee's connections may. */
+static bool
+may_signal(const struct call *call, const struct conn *c)
+{
+	if (is_ending(call))
+		return false;
+	if (c->user == call->caller.user)
+		return conn_same(c->id, call->caller.conn);
+	if (call->storing == CALL_ACTIVE)
+		return conn_same(c->id, call->answerer.conn);
+	return call->state == CALL_RINGING || conn_same(c->id, call->callee.conn);
+}
+
+/* Sends FRAME to LEG's user, or keeps it for her. Returns to how many connections it went; -1:
+ * there was no room. */
+static int
+deliver(struct hub *h, struct call *call, struct leg *leg, struct frame *frame)
+{
+	bool rings = leg == &call->callee && call->state != CALL_ACTIVE;
+	bool held = leg->conn.v == 0 || (leg == &call->caller && call->storing == CALL_ACTIVE);
+	int n = 0;
+
+	if (rings) {
+		bool kept = mail_add(&leg->mail, frame);
+
+		for (const struct conn *c = leg->user->conns;
+		     call->state == CALL_RINGING && c != NULL; c = c->next, n++)
+			send_frame(h, c->id, frame_ref(frame));
+		return kept || n > 0 ? n : -1;
+	}
+	if (held)
+		return mail_add(&leg->mail, frame) ? 0 : -1;
+	send_frame(h, leg->conn, frame_ref(frame));
+	return 1;
+}
+
+void
+calls_signal(struct hub *h, struct conn *c, const struct message *m)
+{
+	struct call *call = c->user->call;
+	bool from_caller = c->user == call->caller.user;
+	bool answers = !from_caller && m->signal == SIGNAL_ANSWER && call->state == CALL_RINGING;
+	struct frame *frame;
+	int n;
+
+	if ((!from_caller && call->state == CALL_NONE) || !may_signal(call, c)) {
+		send_error(h, c, m, "no_call", "The call is not on this connection");
+		return;
+	}
+	if ((frame = frame_signal(c->user->id, m->data, m->data_len)) == NULL) {
+		send_frame(h, c->id, NULL);
+		return;
+	}
+	/* An answer leaves when the store knows that the call is ACTIVE; what follows it stays
+	 * behind it. */
+	if (answers && call->storing == CALL_NONE)
+		accept(h, call, c, m);
+	n = deliver(h, call, from_caller ? &call->callee : &call->caller, frame);
+	frame_unref(frame);
+	if (n < 0)
+		send_error(h, c, m, "recipient_offline",
+		    "The other party is away, and no more is kept for her");
+	else if (m->id != NULL && !answers)
+		send_frame(h, c->id, frame_ack_delivered(m->id, (unsigned)n));
+}
+
+void
+calls_connected(struct hub *h, struct conn *c)
+{
+	struct call *call = c->user->call;
+	struct leg *leg;
+
+	if (call == NULL || call->state == CALL_NONE || is_ending(call))
+		return;
+	leg = c->user == call->caller.user ? &call->caller : &call->callee;
+	if (leg == &call->callee && call->state == CALL_RINGING)
+		ring(h, call, c);
+	else if (leg->conn.v == 0)
+		attach(h, leg, c);
+}
+
+void
+calls_lost(struct hub *h, struct conn *c)
+{
+	struct call *call = c->user->call;
+	struct conn *newest = c->user->conns->prev; /* utlist: the head's prev is the tail */
+	struct leg *leg;
+
+	if (call == NULL)
+		return;
+	leg = c->user == call->caller.user ? &call->caller : &call->callee;
+	if (!conn_same(leg->conn, c->id))
+		return;
+	leg->conn.v = 0;
+	/* A page that was loaded again connects before its old connection is known to be lost. */
+	if (newest != c)
+		attach(h, leg, newest);
+	else if (call->state != CALL_NONE)
+		timer_arm(h, &leg->absent_timer, h->settings.call_grace_ms);
+}
+
+void
+calls_restore(struct hub *h, const struct live_call *row)
+{
+	struct member *caller = member_find(h, row->caller);
+	struct member *callee = member_find(h, row->callee);
+	struct call *call = NULL;
+
+	if (caller != NULL && callee != NULL && caller->call == NULL && callee->call == NULL)
+		call = call_new(h, caller, callee, row->call_id);
+	if (call == NULL)
+		return;
+	call->state = row->state;
+	roster_changed(h);
+	if (row->state == CALL_RINGING) {
+		want_end(h, call, CALL_SERVER_RESTART, caller->id);
+		return;
+	}
+	timer_init(&call->timer, TIMER_CALL_MAX, call);
+	timer_arm(h, &call->timer, h->settings.call_max_ms);
+	timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
+	timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
+}
+
+void
+calls_rung_out(struct hub *h, struct call *call)
+{
+	if (call->storing !=
+	    CALL_ACTIVE) /* answered at the last moment: give_up() sees to it if that fails */
+		want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
+}
+
+void
+calls_party_gone(struct hub *h, struct leg *leg)
+{
+	want_end(h, leg->call, CALL_DISCONNECTED, leg->user->id);
+}
+
+void
+calls_too_long(struct hub *h, struct call *call)
+{
+	want_end(h, call, CALL_MAX_DURATION, call->caller.user->id);
+}
+
+void
+calls_end_again(struct hub *h, struct call *call)
+{
+	store_end(h, call);
+}

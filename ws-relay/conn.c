@@ -1,0 +1,507 @@
+#include "conn.h"
+
+#include <libwebsockets.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "message.h"
+#include "metrics/metrics.h"
+
+_Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets' header");
+
+enum {
+	WHEEL_SLOTS = 32, /* of a second each; longer than any interval between two visits */
+	BACKSTOP_S = 5,	  /* for a peer that does not take its close frame */
+	WRITES_AT_ONCE = 16,
+	BAD_WINDOW_MS = 60 * 1000,
+	FLOOD_PAUSE_MS = 1000, /* who has been refused nothing for so long starts anew */
+};
+
+struct connection {
+	struct conn_table *table;
+	struct conn_id id;
+	struct lws *wsi;   /* NULL: not open yet */
+	struct user *user; /* until opened() has returned */
+	int64_t expires_s;
+
+	struct outbox outbox;
+	uint64_t list_revision; /* the last that was sent */
+	enum close_code close_code;
+	bool ping_due;
+
+	struct buf message; /* the fragments so far */
+	int64_t message_ms; /* when the first came; 0: none */
+	int64_t heard_ms;   /* the last byte from the peer */
+
+	int64_t allowance;  /* thousandths of a message */
+	int64_t allowed_ms; /* when it was last topped up */
+	int refused;	    /* messages past the allowance, one after another */
+	int64_t refused_ms; /* the last of them */
+	int bad;	    /* messages since bad_ms that broke the rules */
+	int64_t bad_ms;
+
+	unsigned slot; /* of the wheel */
+	struct connection *prev;
+	struct connection *next;
+	struct connection *open_prev; /* in the table's list of those that are open */
+	struct connection *open_next;
+};
+
+struct conn_table {
+	struct conn_events events;
+	int rate;
+	unsigned max;
+	unsigned count;
+	struct connection **connections; /* by the low half of the id */
+	uint32_t *generations;
+	uint32_t *free_list;
+	unsigned free_count;
+	struct connection *open;
+	struct connection *wheel[WHEEL_SLOTS];
+	unsigned hand;
+};
+
+struct conn_table *
+conn_table_new(unsigned max, int rate, const struct conn_events *events)
+{
+	struct conn_table *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->events = *events;
+	t->rate = rate;
+	t->max = max;
+	t->connections = calloc(max, sizeof(struct connection *));
+	t->generations = calloc(max, sizeof(uint32_t));
+	t->free_list = calloc(max, sizeof(uint32_t));
+	if (t->connections == NULL || t->generations == NULL || t->free_list == NULL) {
+		conn_table_free(t);
+		return NULL;
+	}
+	while (t->free_count < max) {
+		t->free_list[t->free_count] = max - 1 - t->free_count;
+		t->free_count++;
+	}
+	return t;
+}
+
+void
+conn_table_free(struct conn_table *t)
+{
+	if (t == NULL)
+		return;
+	free(t->connections);
+	free(t->generations);
+	free(t->free_list);
+	free(t);
+}
+
+unsigned
+conn_table_count(const struct conn_table *t)
+{
+	return t->count;
+}
+
+static uint32_t
+index_of(struct conn_id id)
+{
+	return (uint32_t)id.v - 1;
+}
+
+struct connection *
+conn_new(struct conn_table *t, const struct user *user, int64_t expires_s, enum close_code close)
+{
+	struct connection *c;
+	uint32_t i;
+
+	if (t->free_count == 0 || (c = calloc(1, sizeof(*c))) == NULL)
+		return NULL;
+	if ((c->user = malloc(sizeof(*c->user))) == NULL) {
+		free(c);
+		return NULL;
+	}
+	*c->user = *user;
+	i = t->free_list[--t->free_count];
+	t->connections[i] = c;
+	t->count++;
+	c->table = t;
+	c->id.v = (uint64_t)++t->generations[i] << 32 | (i + 1);
+	c->expires_s = expires_s;
+	c->close_code = close;
+	buf_init(&c->message, MESSAGE_BYTES_MAX);
+	metric_set(METRIC_CONNECTIONS, t->count);
+	return c;
+}
+
+void
+conn_free(struct connection *c)
+{
+	struct conn_table *t = c->table;
+	uint32_t i = index_of(c->id);
+
+	t->connections[i] = NULL;
+	t->free_list[t->free_count++] = i;
+	t->count--;
+	outbox_fini(&c->outbox);
+	buf_fini(&c->message);
+	free(c->user);
+	free(c);
+	metric_set(METRIC_CONNECTIONS, t->count);
+}
+
+struct connection *
+conn_find_id(struct conn_table *t, struct conn_id id)
+{
+	uint32_t i = index_of(id);
+	struct connection *c = i < t->max ? t->connections[i] : NULL;
+
+	return c != NULL && conn_same(c->id, id) ? c : NULL;
+}
+
+struct conn_id
+conn_id_of(const struct connection *c)
+{
+	return c->id;
+}
+
+const struct user *
+conn_user(const struct connection *c)
+{
+	return c->user;
+}
+
+/* Has the table look at C again AFTER_MS from now, within a second. */
+static void
+visit_after(struct connection *c, int64_t after_ms)
+{
+	struct conn_table *t = c->table;
+	int64_t seconds = after_ms / 1000 + 1;
+
+	if (seconds >= WHEEL_SLOTS)
+		seconds = WHEEL_SLOTS - 1;
+	c->slot = (t->hand + (unsigned)seconds) % WHEEL_SLOTS;
+	DL_APPEND(t->wheel[c->slot], c);
+}
+
+static void
+visit_no_more(struct connection *c)
+{
+	DL_DELETE(c->table->wheel[c->slot], c);
+}
+
+/* Until the next ping, or until the token ends where that is sooner. */
+static int64_t
+visit_interval(const struct connection *c, int64_t wall_s)
+{
+	int64_t left_ms = (c->expires_s - wall_s) * 1000;
+
+	return left_ms < PING_INTERVAL_MS ? left_ms : PING_INTERVAL_MS;
+}
+
+bool
+conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
+{
+	struct conn_table *t = c->table;
+	enum close_code refused = c->close_code;
+
+	c->wsi = wsi;
+	c->heard_ms = now_ms;
+	c->allowed_ms = now_ms;
+	c->allowance = (int64_t)t->rate * RATE_BURST_S * 1000;
+	DL_APPEND2(t->open, c, open_prev, open_next);
+	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
+	if (refused != CLOSE_NONE) {
+		c->close_code = CLOSE_NONE;
+		conn_close(c, refused);
+		return true;
+	}
+	metric_add(METRIC_HANDSHAKES, 1);
+	t->events.opened(t->events.context, c);
+	free(c->user);
+	c->user = NULL;
+	return true;
+}
+
+void
+conn_closed(struct connection *c)
+{
+	struct conn_table *t = c->table;
+
+	visit_no_more(c);
+	DL_DELETE2(t->open, c, open_prev, open_next);
+	c->wsi = NULL;
+	t->events.lost(t->events.context, c);
+	conn_free(c);
+}
+
+void
+conn_close(struct connection *c, enum close_code code)
+{
+	if (c->close_code != CLOSE_NONE)
+		return;
+	c->close_code = code;
+	outbox_fini(&c->outbox);
+	buf_fini(&c->message);
+	c->message_ms = 0;
+	if (c->wsi == NULL)
+		return;
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, BACKSTOP_S);
+	lws_callback_on_writable(c->wsi);
+}
+
+/* Without a close frame: the peer is not there to read it. */
+static void
+drop(struct connection *c)
+{
+	if (c->close_code == CLOSE_NONE)
+		c->close_code = CLOSE_GOING_AWAY;
+	outbox_fini(&c->outbox);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+/* False: the socket has failed, and C must be given up. */
+static bool
+write_frame(struct connection *c, struct frame *f)
+{
+	/* The header goes into the frame's headroom: the same bytes for every receiver, for a
+	 * server never masks. */
+	if (lws_write(c->wsi, (unsigned char *)f->text, f->len, LWS_WRITE_TEXT) < 0)
+		return false;
+	metric_add(METRIC_FRAMES_OUT, 1);
+	metric_add(METRIC_BYTES_OUT, (int64_t)f->len);
+	return true;
+}
+
+static bool
+write_list(struct connection *c)
+{
+	uint64_t revision = 0;
+	struct frame *f = c->table->events.list(c->table->events.context, &revision);
+
+	if (f == NULL) {
+		conn_close(c, CLOSE_INTERNAL);
+		return true;
+	}
+	if (c->list_revision == revision)
+		return true;
+	c->list_revision = revision;
+	return write_frame(c, f);
+}
+
+static bool
+write_ping(struct connection *c)
+{
+	unsigned char ping[LWS_PRE + 1] = {
+		0
+	}; /* libwebsockets tells nothing of the pong to an empty one */
+
+	c->ping_due = false;
+	return lws_write(c->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
+}
+
+static bool
+socket_is_free(const struct connection *c)
+{
+	return c->outbox.count == 0 && !lws_partial_buffered(c->wsi) &&
+	       !lws_send_pipe_choked(c->wsi);
+}
+
+bool
+conn_writeable(struct connection *c)
+{
+	struct frame *f;
+	bool ok = true;
+
+	if (c->close_code != CLOSE_NONE) {
+		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, NULL, 0);
+		return false;
+	}
+	if (c->ping_due)
+		ok = write_ping(c);
+	for (int i = 0; ok && i < WRITES_AT_ONCE && !lws_send_pipe_choked(c->wsi); i++) {
+		if (!outbox_take(&c->outbox, &f))
+			break;
+		ok = f == NULL ? write_list(c) : write_frame(c, f);
+		frame_unref(f);
+	}
+	if (ok && (c->outbox.count > 0 || c->close_code != CLOSE_NONE))
+		lws_callback_on_writable(c->wsi);
+	return ok;
+}
+
+static void
+enqueued(struct connection *c, enum err e)
+{
+	if (e == ERR_OK) {
+		lws_callback_on_writable(c->wsi);
+		return;
+	}
+	if (e == ERR_TOO_BIG)
+		metric_add(METRIC_CLOSED_SLOW, 1);
+	conn_close(c, e == ERR_TOO_BIG ? CLOSE_SLOW_READER : CLOSE_INTERNAL);
+}
+
+void
+conn_send(struct connection *c, struct frame *frame)
+{
+	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
+		return;
+	if (!socket_is_free(c))
+		enqueued(c, outbox_add(&c->outbox, frame));
+	else if (!write_frame(c, frame))
+		drop(c);
+}
+
+void
+conn_send_list(struct connection *c)
+{
+	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
+		return;
+	if (!socket_is_free(c))
+		enqueued(c, outbox_add_list(&c->outbox));
+	else if (!write_list(c))
+		drop(c);
+}
+
+/* The fragments so far and LEN bytes more are a whole message. */
+static void
+deliver(struct connection *c, const void *data, size_t len)
+{
+	struct conn_table *t = c->table;
+
+	metric_add(METRIC_MESSAGES_IN, 1);
+	if (c->message.len == 0) { /* the usual case: one frame, in one piece */
+		t->events.message(t->events.context, c, len > 0 ? data : "", len);
+		return;
+	}
+	buf_add(&c->message, data, len);
+	if (c->message.failed)
+		conn_close(c, CLOSE_INTERNAL);
+	else
+		t->events.message(t->events.context, c, c->message.data, c->message.len);
+	buf_fini(&c->message);
+}
+
+bool
+conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms)
+{
+	size_t left = lws_remaining_packet_payload(c->wsi);
+
+	c->heard_ms = now_ms;
+	if (c->close_code != CLOSE_NONE)
+		return true;
+	if (lws_frame_is_binary(c->wsi)) {
+		conn_close(c, CLOSE_UNSUPPORTED);
+		return true;
+	}
+	/* What the frame's header claims counts before a byte of it is kept. */
+	if (left > MESSAGE_BYTES_MAX || c->message.len + len + left > MESSAGE_BYTES_MAX) {
+		conn_close(c, CLOSE_TOO_BIG);
+		return true;
+	}
+	if (left == 0 && lws_is_final_fragment(c->wsi)) {
+		c->message_ms = 0;
+		deliver(c, data, len);
+		return true;
+	}
+	if (c->message_ms == 0) {
+		c->message_ms = now_ms;
+		visit_no_more(c);
+		visit_after(c, ASSEMBLY_MAX_MS);
+	}
+	buf_add(&c->message, data, len);
+	if (c->message.failed)
+		conn_close(c, CLOSE_INTERNAL);
+	return true;
+}
+
+void
+conn_pong(struct connection *c, int64_t now_ms)
+{
+	c->heard_ms = now_ms;
+}
+
+bool
+conn_allow(struct connection *c, int64_t now_ms)
+{
+	int64_t rate = c->table->rate;
+	int64_t most = rate * RATE_BURST_S * 1000;
+
+	if (rate == 0)
+		return true;
+	c->allowance += (now_ms - c->allowed_ms) * rate;
+	c->allowed_ms = now_ms;
+	if (c->allowance > most)
+		c->allowance = most;
+	if (c->allowance >= 1000) {
+		c->allowance -= 1000;
+		return true;
+	}
+	if (now_ms - c->refused_ms > FLOOD_PAUSE_MS)
+		c->refused = 0;
+	c->refused_ms = now_ms;
+	if (++c->refused > rate * RATE_BURST_S)
+		conn_close(c, CLOSE_FLOOD);
+	return false;
+}
+
+void
+conn_misbehaved(struct connection *c, int64_t now_ms)
+{
+	metric_add(METRIC_MESSAGES_REFUSED, 1);
+	if (now_ms - c->bad_ms > BAD_WINDOW_MS) {
+		c->bad_ms = now_ms;
+		c->bad = 0;
+	}
+	if (++c->bad > BAD_MESSAGES_MAX)
+		conn_close(c, CLOSE_BAD_MESSAGES);
+}
+
+void
+conn_each(struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context)
+{
+	for (struct connection *c = t->open; c != NULL; c = c->open_next)
+		fn(context, c);
+}
+
+/* Looks after C, and says when to look again. */
+static int64_t
+visit(struct connection *c, int64_t now_ms, int64_t wall_s)
+{
+	if (c->close_code != CLOSE_NONE)
+		return PING_INTERVAL_MS;
+	if (now_ms - c->heard_ms > SILENCE_MAX_MS) {
+		metric_add(METRIC_CLOSED_UNRESPONSIVE, 1);
+		drop(c);
+		return PING_INTERVAL_MS;
+	}
+	if (c->expires_s <= wall_s) {
+		conn_close(c, CLOSE_TOKEN_EXPIRED);
+		return PING_INTERVAL_MS;
+	}
+	if (c->message_ms != 0 && now_ms - c->message_ms >= ASSEMBLY_MAX_MS) {
+		conn_close(c, CLOSE_POLICY);
+		return PING_INTERVAL_MS;
+	}
+	c->ping_due = true;
+	lws_callback_on_writable(c->wsi);
+	return visit_interval(c, wall_s);
+}
+
+void
+conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s)
+{
+	struct connection *due;
+	struct connection *c;
+	struct connection *next;
+
+	t->hand = (t->hand + 1) % WHEEL_SLOTS;
+	due = t->wheel[t->hand];
+	t->wheel[t->hand] = NULL;
+	DL_FOREACH_SAFE (due, c, next) {
+		DL_DELETE(due, c);
+		visit_after(c, visit(c, now_ms, wall_s));
+	}
+}

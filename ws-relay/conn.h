@@ -1,0 +1,95 @@
+/* One WebSocket connection: it puts messages together, keeps its limits, pings, and writes what is
+ * to be written. What a message means is not its business. For the loop's thread alone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "domain/user.h"
+#include "frame.h"
+#include "outbox.h"
+
+struct lws;
+struct conn_table;
+struct connection;
+
+enum close_code {
+	CLOSE_NONE = 0,
+	CLOSE_GOING_AWAY = 1001,
+	CLOSE_UNSUPPORTED = 1003,
+	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
+	CLOSE_TOO_BIG = 1009,
+	CLOSE_INTERNAL = 1011,
+	CLOSE_TOKEN_EXPIRED = 4100,
+	CLOSE_SLOW_READER = 4101,
+	CLOSE_FLOOD = 4103,
+	CLOSE_TOO_MANY_CONNECTIONS = 4505,
+	CLOSE_BAD_MESSAGES = 4506,
+};
+
+enum {
+	PING_INTERVAL_MS = 25 * 1000,
+	SILENCE_MAX_MS = 60 * 1000,  /* without a byte from the peer, who has been pinged */
+	ASSEMBLY_MAX_MS = 10 * 1000, /* from a message's first fragment to its last */
+	BAD_MESSAGES_MAX = 20,	     /* a minute */
+	RATE_BURST_S = 4,	     /* as many seconds' worth of messages may come at once */
+};
+
+/* What the owner of the table is told. */
+struct conn_events {
+	void *context;
+	void (*opened)(void *context, struct connection *c);
+	void (*message)(void *context, struct connection *c, const char *text, size_t len);
+	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
+	struct frame *(*list)(void *context,
+	    uint64_t *revision); /* the newest user list; not the caller's; NULL: no memory */
+};
+
+/* A table of at most MAX connections, each allowed RATE messages a second (0: any number). NULL:
+ * out of memory. */
+struct conn_table *conn_table_new(unsigned max, int rate, const struct conn_events *events);
+void conn_table_free(struct conn_table *t);
+unsigned conn_table_count(const struct conn_table *t);
+
+/* A connection of USER, whose token ends at EXPIRES_S (Unix time), that has no WebSocket yet. NULL:
+ * the table is full, or there is no memory. CLOSE: a code to close it with as soon as it opens;
+ * CLOSE_NONE: none. */
+struct connection *conn_new(
+    struct conn_table *t, const struct user *user, int64_t expires_s, enum close_code close);
+void conn_free(struct connection *c); /* of one that never opened */
+struct connection *conn_find_id(struct conn_table *t, struct conn_id id); /* NULL: it is gone */
+struct conn_id conn_id_of(const struct connection *c);
+const struct user *conn_user(
+    const struct connection *c); /* as it was when it connected; until opened() returns */
+
+/* From the callbacks of libwebsockets. Each but conn_closed() returns false where the callback must
+ * return -1. */
+bool conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
+bool conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
+bool conn_writeable(struct connection *c);
+void conn_pong(struct connection *c, int64_t now_ms);
+void conn_closed(struct connection *c); /* tells lost() and frees */
+
+/* Sends FRAME (a reference is taken), or the newest user list, at once where the socket takes it.
+ * Past the outbox's bound the connection is closed with 4101. */
+void conn_send(struct connection *c, struct frame *frame);
+void conn_send_list(struct connection *c);
+
+/* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
+ * dropped. */
+void conn_close(struct connection *c, enum close_code code);
+
+/* Takes one message from its allowance: false where there is none left, and then the message must
+ * be refused; one that goes on and on is closed with 4103. */
+bool conn_allow(struct connection *c, int64_t now_ms);
+
+/* Notes a message that broke the rules; the 21st within a minute closes with 4506. */
+void conn_misbehaved(struct connection *c, int64_t now_ms);
+
+/* Calls FN for every open connection. */
+void conn_each(
+    struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context);
+
+/* Once a second: pings, and ends those that are silent, expired or stuck. */
+void conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s);

@@ -1,0 +1,249 @@
+/* From a connection's text to the hub's event, and from the hub's effects to connections and store.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "relay.h"
+
+enum { EXIT_TEMPORARY = 111, PARKED_MAX = 1024 };
+
+/* A message to a user whom the hub does not know, while the store is asked who that is. */
+struct parked {
+	struct lookup lookup;
+	struct relay *relay;
+	struct conn_id conn;
+	size_t len;
+	char text[];
+};
+
+static unsigned parked_count;
+
+static void
+send_or_close(struct connection *c, struct frame *f)
+{
+	if (f == NULL)
+		conn_close(c, CLOSE_INTERNAL);
+	else
+		conn_send(c, f);
+}
+
+struct broadcast {
+	struct frame *frame; /* NULL: the user list */
+	struct conn_id except;
+};
+
+static void
+broadcast_one(void *context, struct connection *c)
+{
+	const struct broadcast *b = context;
+
+	if (b->frame == NULL)
+		conn_send_list(c);
+	else if (!conn_same(conn_id_of(c), b->except))
+		conn_send(c, b->frame);
+}
+
+static void
+carry_out(struct relay *r, const struct effect *e)
+{
+	struct broadcast b = { .frame = e->frame, .except = e->conn };
+	struct connection *c = e->conn.v == 0 ? NULL : conn_find_id(r->conns, e->conn);
+
+	switch (e->kind) {
+	case EFFECT_SEND:
+		if (c != NULL)
+			send_or_close(c, e->frame);
+		break;
+	case EFFECT_BROADCAST:
+		conn_each(r->conns, broadcast_one, &b);
+		break;
+	case EFFECT_LIST:
+		if (e->conn.v == 0)
+			conn_each(r->conns, broadcast_one, &b);
+		else if (c != NULL)
+			conn_send_list(c);
+		break;
+	case EFFECT_PERSIST:
+		/* Without memory for it, the hub and the store would part ways. What is stored is
+		 * all that a new process needs, so this one makes room for it. */
+		if (!journal_persist(r->journal, &e->persist)) {
+			LOG0(LOG_ERROR, "out_of_memory");
+			_Exit(EXIT_TEMPORARY);
+		}
+		break;
+	}
+}
+
+void
+relay_event(struct relay *r, const struct event *ev)
+{
+	hub_step(r->hub, ev, clock_monotonic_ms(), clock_wall_ms(), &r->fx);
+	for (unsigned i = 0; i < r->fx.count; i++)
+		carry_out(r, &r->fx.list[i]);
+	effects_fini(&r->fx);
+	r->wake_at(r->context, hub_deadline(r->hub));
+}
+
+static void
+send_error(struct connection *c, const struct message *m, const char *code, const char *why)
+{
+	struct frame *f = frame_error(code, why, m->type_text, m->id);
+
+	send_or_close(c, f);
+	frame_unref(f);
+}
+
+static void
+recipient_found(struct lookup *l, const struct job *j)
+{
+	struct parked *p = (struct parked *)(void *)l;
+	struct connection *c = conn_find_id(p->relay->conns, p->conn);
+	struct refusal refusal;
+	struct message m;
+
+	parked_count--;
+	if (c == NULL) {
+		free(p);
+		return;
+	}
+	/* It was read before, so what can fail now is memory. */
+	if (message_read(p->text, p->len, &m, &refusal) != ERR_OK ||
+	    (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND)) {
+		send_error(c, &m, "unavailable", "The database cannot take this now");
+	} else {
+		m.to_role = j->outcome == ERR_OK ? j->user.role : ROLE_NONE;
+		relay_event(p->relay,
+		    &(struct event){ .kind = EVENT_MESSAGE, .conn = p->conn, .message = &m });
+	}
+	message_fini(&m);
+	free(p);
+}
+
+/* Keeps the text until the store has said who its recipient is. False: there is no room. */
+static bool
+park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, size_t len)
+{
+	struct parked *p;
+
+	if (parked_count == PARKED_MAX || (p = malloc(sizeof(*p) + len)) == NULL)
+		return false;
+	*p = (struct parked){
+		.lookup.done = recipient_found, .relay = r, .conn = conn, .len = len
+	};
+	memcpy(p->text, text, len);
+	if (!journal_lookup(r->journal, to, &p->lookup)) {
+		free(p);
+		return false;
+	}
+	parked_count++;
+	return true;
+}
+
+static void
+on_message(void *context, struct connection *c, const char *text, size_t len)
+{
+	struct relay *r = context;
+	int64_t now_ms = clock_monotonic_ms();
+	struct event ev = { .kind = EVENT_MESSAGE, .conn = conn_id_of(c) };
+	struct refusal refusal;
+	struct message m;
+	enum err e = message_read(text, len, &m, &refusal);
+
+	if (!conn_allow(c, now_ms)) {
+		send_error(c, &m, "rate_limited", "Too many messages: this one was dropped");
+	} else if (e == ERR_INVALID) {
+		send_error(c, &m, refusal.code, refusal.message);
+		conn_misbehaved(c, now_ms);
+	} else if (e != ERR_OK) {
+		send_error(c, &m, "unavailable", "There is no memory for this now");
+	} else if (m.to.v == 0 || hub_knows(r->hub, m.to)) {
+		ev.message = &m;
+		relay_event(r, &ev);
+	} else if (!park(r, ev.conn, m.to, text, len)) {
+		send_error(c, &m, "unavailable", "Too much is waiting for the database");
+	}
+	message_fini(&m);
+}
+
+static void
+on_opened(void *context, struct connection *c)
+{
+	relay_event(
+	    context, &(struct event){
+			 .kind = EVENT_CONNECTED, .conn = conn_id_of(c), .user = conn_user(c) });
+}
+
+static void
+on_lost(void *context, struct connection *c)
+{
+	relay_event(context, &(struct event){ .kind = EVENT_LOST, .conn = conn_id_of(c) });
+}
+
+static struct frame *
+newest_list(void *context, uint64_t *revision)
+{
+	struct relay *r = context;
+
+	*revision = hub_list_revision(r->hub);
+	return hub_list(r->hub);
+}
+
+const struct conn_events relay_conn_events = {
+	.opened = on_opened,
+	.message = on_message,
+	.lost = on_lost,
+	.list = newest_list,
+};
+
+static void
+count_call(const struct job *j)
+{
+	if (j->outcome != ERR_OK)
+		return;
+	if (j->persist.kind == PERSIST_CALL_START)
+		metric_add(METRIC_CALLS_STARTED, 1);
+	else if (j->persist.kind == PERSIST_CALL_ANSWER)
+		metric_add(METRIC_CALLS_ANSWERED, 1);
+	else if (j->persist.kind == PERSIST_CALL_END)
+		metric_add(METRIC_CALLS_ENDED, 1);
+}
+
+static void
+on_result(struct relay *r, const struct job *j)
+{
+	struct event ev = { .outcome = j->outcome, .user = &j->user };
+	struct lookup *l = j->cookie;
+
+	switch (j->kind) {
+	case JOB_LOOKUP:
+		l->done(l, j);
+		break;
+	case JOB_CHANGED:
+		ev.kind = EVENT_CHANGED;
+		relay_event(r, &ev);
+		break;
+	case JOB_PERSIST:
+		ev.kind = EVENT_PERSISTED;
+		ev.persist = &j->persist;
+		ev.status = j->user.status;
+		count_call(j);
+		relay_event(r, &ev);
+		metric_set(METRIC_CALLS_LIVE, hub_calls(r->hub));
+		break;
+	}
+}
+
+void
+relay_results(struct relay *r)
+{
+	struct job *next;
+
+	for (struct job *j = journal_take(r->journal); j != NULL; j = next) {
+		next = j->next;
+		on_result(r, j);
+		free(j);
+	}
+}

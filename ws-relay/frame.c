@@ -1,0 +1,211 @@
+#include "frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+struct frame *
+frame_ref(struct frame *f)
+{
+	if (f != NULL)
+		f->refs++;
+	return f;
+}
+
+void
+frame_unref(struct frame *f)
+{
+	if (f != NULL && --f->refs == 0)
+		free(f);
+}
+
+/* The text grows right behind the frame's own members, so nothing is copied at the end. */
+void
+frame_begin(struct frame_builder *b)
+{
+	static const struct frame blank = { .refs = 1 };
+
+	buf_init(&b->buf, sizeof(blank) + FRAME_BYTES_MAX);
+	buf_add(&b->buf, &blank, offsetof(struct frame, text));
+	jw_init(&b->w, &b->buf);
+}
+
+struct frame *
+frame_end(struct frame_builder *b)
+{
+	struct frame *f = (struct frame *)(void *)b->buf.data;
+
+	if (b->buf.failed) {
+		buf_fini(&b->buf);
+		return NULL;
+	}
+	f->len = b->buf.len - offsetof(struct frame, text);
+	return f;
+}
+
+/* {"type":TYPE,...: the caller goes on, and closes with finish(). */
+static struct json_writer *
+start(struct frame_builder *b, const char *type)
+{
+	frame_begin(b);
+	jw_object(&b->w, NULL);
+	jw_string(&b->w, "type", type);
+	return &b->w;
+}
+
+static struct frame *
+finish(struct frame_builder *b)
+{
+	jw_object_end(&b->w);
+	return frame_end(b);
+}
+
+struct frame *
+frame_error(const char *code, const char *message, const char *re, const char *id)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "error");
+
+	jw_string(w, "code", code);
+	jw_string(w, "message", message);
+	if (re != NULL)
+		jw_string(w, "re", re);
+	if (id != NULL)
+		jw_string(w, "id", id);
+	return finish(&b);
+}
+
+struct frame *
+frame_chat(struct user_id from, struct user_id to, const char *text, int64_t wall_ms)
+{
+	char ts[RFC3339_SIZE];
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "chat");
+
+	jw_int(w, "from", from.v);
+	if (to.v != 0)
+		jw_int(w, "to", to.v);
+	jw_object(w, "data");
+	jw_string(w, "message", text);
+	jw_object_end(w);
+	jw_string(w, "ts", clock_rfc3339(wall_ms, ts));
+	return finish(&b);
+}
+
+struct frame *
+frame_signal(struct user_id from, const char *data, size_t len)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "signal");
+
+	jw_int(w, "from", from.v);
+	jw_raw(w, "data", data, len);
+	return finish(&b);
+}
+
+struct frame *
+frame_incoming_call(
+    struct user_id from, const char *call_id, const char *name, int64_t expires_in_ms)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "incoming_call");
+
+	jw_int(w, "from", from.v);
+	jw_object(w, "data");
+	jw_string(w, "callId", call_id);
+	jw_string(w, "name", name);
+	jw_int(w, "expiresInMs", expires_in_ms);
+	jw_object_end(w);
+	return finish(&b);
+}
+
+struct frame *
+frame_call_response(struct user_id from, const char *call_id, const char *refusal, const char *id)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "call_response");
+
+	jw_int(w, "from", from.v);
+	jw_object(w, "data");
+	if (call_id != NULL)
+		jw_string(w, "callId", call_id);
+	jw_bool(w, "ok", refusal == NULL);
+	if (refusal != NULL)
+		jw_string(w, "reason", refusal);
+	jw_object_end(w);
+	if (id != NULL)
+		jw_string(w, "id", id);
+	return finish(&b);
+}
+
+struct frame *
+frame_call_end(struct user_id from, const char *call_id, enum call_reason reason)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "call_end");
+
+	jw_int(w, "from", from.v);
+	jw_object(w, "data");
+	jw_string(w, "callId", call_id);
+	jw_string(w, "reason", call_reason_name(reason));
+	jw_object_end(w);
+	return finish(&b);
+}
+
+/* {"type":"ack","id":ID,"data":{...: closed with ack_finish(). */
+static struct json_writer *
+ack_start(struct frame_builder *b, const char *id)
+{
+	struct json_writer *w = start(b, "ack");
+
+	jw_string(w, "id", id);
+	jw_object(w, "data");
+	return w;
+}
+
+static struct frame *
+ack_finish(struct frame_builder *b)
+{
+	jw_object_end(&b->w);
+	return finish(b);
+}
+
+struct frame *
+frame_ack_delivered(const char *id, unsigned delivered)
+{
+	struct frame_builder b;
+
+	jw_int(ack_start(&b, id), "delivered", delivered);
+	return ack_finish(&b);
+}
+
+struct frame *
+frame_ack_call(const char *id, const char *call_id)
+{
+	struct frame_builder b;
+
+	jw_string(ack_start(&b, id), "callId", call_id);
+	return ack_finish(&b);
+}
+
+struct frame *
+frame_ack_status(const char *id, enum status status)
+{
+	struct frame_builder b;
+
+	jw_string(ack_start(&b, id), "status", status_name(status));
+	return ack_finish(&b);
+}
+
+void
+frame_write_user(
+    struct json_writer *w, struct user_id id, const char *name, enum role role, enum status status)
+{
+	jw_object(w, NULL);
+	jw_int(w, "id", id.v);
+	jw_string(w, "name", name);
+	jw_string(w, "role", role_name(role));
+	jw_string(w, "status", status_name(status));
+	jw_object_end(w);
+}

@@ -1,0 +1,56 @@
+/* A message to clients, serialised once and shared by all who get it. Immutable but for its count
+ * of owners; for the loop's thread alone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "domain/call.h"
+#include "domain/user.h"
+#include "json/json.h"
+
+enum {
+	FRAME_HEADROOM = 16,	    /* writable bytes ahead of the text, for the WebSocket header */
+	FRAME_BYTES_MAX = 16 << 20, /* of text: a list of about 100,000 users */
+};
+
+struct frame {
+	unsigned refs;
+	size_t len;
+	unsigned char headroom[FRAME_HEADROOM];
+	char text[];
+};
+
+/* Both take NULL. frame_ref() returns its argument; the last frame_unref() frees. */
+struct frame *frame_ref(struct frame *f);
+void frame_unref(struct frame *f);
+
+/* Building: begin, write one JSON value with W, end. The caller owns what frame_end() returns;
+ * NULL: out of memory. */
+struct frame_builder {
+	struct buf buf;
+	struct json_writer w;
+};
+void frame_begin(struct frame_builder *b);
+MUST_USE struct frame *frame_end(struct frame_builder *b);
+
+/* The messages of docs/protocol.md, "Server to client". ID is the client's own, or NULL. Each
+ * returns a frame of the caller's, or NULL when out of memory. */
+struct frame *frame_error(const char *code, const char *message, const char *re, const char *id);
+struct frame *frame_chat(
+    struct user_id from, struct user_id to, const char *text, int64_t wall_ms); /* TO 0: to all */
+struct frame *frame_signal(struct user_id from, const char *data, size_t len);
+struct frame *frame_incoming_call(
+    struct user_id from, const char *call_id, const char *name, int64_t expires_in_ms);
+struct frame *frame_call_response(
+    struct user_id from, const char *call_id, const char *refusal, const char *id);
+struct frame *frame_call_end(struct user_id from, const char *call_id, enum call_reason reason);
+struct frame *frame_ack_delivered(const char *id, unsigned delivered);
+struct frame *frame_ack_call(const char *id, const char *call_id);
+struct frame *frame_ack_status(const char *id, enum status status);
+
+/* One element of a users message. */
+void frame_write_user(
+    struct json_writer *w, struct user_id id, const char *name, enum role role, enum status status);

@@ -1,0 +1,36 @@
+/* The gate: may this HTTP request become a WebSocket (RFC 6455 4.2)? It decides on the text of the
+ * request head alone, before libwebsockets sees anything of it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/token.h"
+#include "config/config.h"
+
+enum {
+	GATE_HEAD_MAX = 16 << 10,
+	GATE_TOKEN_MAX = 4095,	/* past it: 431 */
+	WEBSOCKET_KEY_LEN = 24, /* 16 bytes in base64 */
+};
+
+/* What was asked for, where the verdict is 101. */
+struct admission {
+	struct claims claims;
+	char key[WEBSOCKET_KEY_LEN + 1]; /* Sec-WebSocket-Key */
+	bool v1;			 /* the subprotocol telemed.v1 was offered, and is chosen */
+};
+
+struct verdict {
+	int status; /* 101: go on. 200: the health check. Anything else refuses */
+	const char *code;
+	const char *detail;
+};
+
+/* Judges the LEN bytes at HEAD, which end with the empty line. NOW_S is Unix time. The user's
+ * existence is not looked at. */
+struct verdict gate_check(const struct config *config, const struct token_key *key,
+    const char *head, size_t len, int64_t now_s, struct admission *out);
+
+/* Writes the whole HTTP answer of a verdict other than 101 into OUT. */
+void gate_answer(struct verdict v, struct buf *out);

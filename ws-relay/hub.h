@@ -1,0 +1,126 @@
+/* The hub: presence, routing and calls, and nothing else. It is pure: no socket, no database, no
+ * clock. Events go in, effects come out, and what carries them out is somebody else's (server.c,
+ * conn.c, journal.c; in the simulation, a fake). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "domain/call.h"
+#include "domain/user.h"
+#include "frame.h"
+#include "message.h"
+
+struct hub;
+
+struct hub_settings {
+	int64_t presence_grace_ms; /* from the loss of the last connection to OFFLINE */
+	int64_t ring_timeout_ms;
+	int64_t call_grace_ms; /* how long a party of a call may be gone */
+	int64_t call_max_ms;
+	int64_t list_interval_ms; /* the first change of the user list goes out at once, the next
+				     not before this */
+};
+
+/* What must be stored. Each carries a SEQ, higher than the last one's. */
+enum persist_kind {
+	PERSIST_PRESENT,     /* USER has connected: ONLINE, where OFFLINE */
+	PERSIST_ABSENT,	     /* USER has left: OFFLINE */
+	PERSIST_STATUS,	     /* USER has chosen STATUS */
+	PERSIST_CALL_START,  /* USER calls PEER under CALL_ID */
+	PERSIST_CALL_ANSWER, /* USER's (the caller's) call is ACTIVE */
+	PERSIST_CALL_END,    /* USER's (the caller's) call is over by REASON */
+};
+
+struct persist {
+	enum persist_kind kind;
+	uint64_t seq;
+	struct user_id user;
+	struct user_id peer;
+	enum status status;
+	enum call_reason reason;
+	char call_id[CALL_ID_MAX + 1];
+};
+
+enum event_kind {
+	EVENT_CONNECTED, /* CONN is open, of USER as the database has it */
+	EVENT_LOST,	 /* CONN is gone */
+	EVENT_MESSAGE,	 /* CONN has sent MESSAGE */
+	EVENT_CHANGED,	 /* USER's row in the database has changed, or is told for the first time */
+	EVENT_PERSISTED, /* PERSIST was committed (OUTCOME is ERR_OK; STATUS: its user's chosen one,
+			    after it), or was not */
+	EVENT_TICK,	 /* time has passed */
+	/* At start, before anything else, after EVENT_CHANGED for all whom the store lists: */
+	EVENT_WAS_PRESENT, /* USER was connected when the last relay ended */
+	EVENT_WAS_IN_CALL, /* CALL was live when the last relay ended */
+	EVENT_LOADED,	   /* that was all */
+};
+
+struct live_call {
+	char call_id[CALL_ID_MAX + 1];
+	struct user_id caller;
+	struct user_id callee;
+	enum call_state state;
+};
+
+struct event {
+	enum event_kind kind;
+	struct conn_id conn;
+	const struct user *user;
+	const struct message *message;
+	const struct live_call *call;
+	const struct persist *persist;
+	enum err outcome;
+	enum status status;
+};
+
+enum effect_kind {
+	EFFECT_SEND,	  /* FRAME to CONN */
+	EFFECT_BROADCAST, /* FRAME to every connection but CONN */
+	EFFECT_LIST, /* the newest user list, hub_list(), to CONN, or to every connection where it
+			is 0 */
+	EFFECT_PERSIST,
+};
+
+struct effect {
+	enum effect_kind kind;
+	struct conn_id conn;
+	struct frame
+	    *frame; /* NULL: there was no memory for it, and CONN is to be closed with 1011 */
+	struct persist persist;
+};
+
+enum { EFFECTS_MAX = 1024 };
+
+/* What one step brings forth, in order. Its frames belong to whoever holds it. */
+struct effects {
+	unsigned count;
+	struct effect list[EFFECTS_MAX];
+};
+
+struct hub *hub_new(const struct hub_settings *settings); /* NULL: out of memory */
+void hub_free(struct hub *h);				  /* NULL is fine */
+
+/* Feeds EV to the hub at NOW_MS (monotonic; WALL_MS is for what is shown) and sets *FX to what must
+ * happen. */
+void hub_step(
+    struct hub *h, const struct event *ev, int64_t now_ms, int64_t wall_ms, struct effects *fx);
+void effects_fini(struct effects *fx); /* gives its frames back */
+
+/* When the hub wants its next EVENT_TICK, on the monotonic clock; INT64_MAX: not before another
+ * event. */
+int64_t hub_deadline(const struct hub *h);
+
+/* The users message as of now, serialised once for each state. The hub's: take a reference to keep
+ * it. NULL: out of memory. */
+struct frame *hub_list(struct hub *h);
+
+/* Counts the states of the list: who has been sent this one needs no other. */
+uint64_t hub_list_revision(const struct hub *h);
+
+/* Does the hub know USER, so that a message to her needs no look-up of to_role? */
+bool hub_knows(const struct hub *h, struct user_id user);
+
+/* How many connections USER has; and how many calls are live. */
+unsigned hub_connections(const struct hub *h, struct user_id user);
+unsigned hub_calls(const struct hub *h);

@@ -1,0 +1,187 @@
+/* Inside the hub: what its files (hub.c, roster.c, calls.c) share. */
+#pragma once
+
+/* uthash tells of a failed allocation instead of ending the process. */
+#define HASH_NONFATAL_OOM	 1
+#define uthash_nonfatal_oom(elt) ((elt)->hashed = false)
+#include <uthash.h>
+#include <utlist.h>
+
+#include "hub.h"
+
+enum timer_kind {
+	TIMER_PRESENCE,	      /* a member without a connection becomes OFFLINE */
+	TIMER_PRESENCE_RETRY, /* a member's presence that could not be stored */
+	TIMER_RING,	      /* a call has rung for long enough */
+	TIMER_ABSENT,	      /* a party of a call has been gone for long enough */
+	TIMER_CALL_MAX,	      /* a call has lasted for long enough */
+	TIMER_END_RETRY,      /* an end that could not be stored */
+	TIMER__COUNT
+};
+
+/* All timers of one kind have the same length, so each kind's list is in order of time by itself.
+ */
+struct timer {
+	struct timer *prev;
+	struct timer *next;
+	int64_t due_ms; /* 0: not armed */
+	enum timer_kind kind;
+	void *owner; /* a struct member, struct call or struct leg, by the kind */
+};
+
+struct conn {
+	struct conn_id id;
+	struct member *user;
+	struct conn *prev; /* in user->conns, oldest first */
+	struct conn *next;
+	bool hashed;
+	UT_hash_handle hh;
+};
+
+/* A user whom somebody has to know about: connected or just gone, in a call, or a doctor who is not
+ * OFFLINE. */
+struct member {
+	struct user_id id;
+	enum role role;
+	enum status status; /* chosen; what is shown is member_status() */
+	char *name;
+	struct conn *conns;
+	unsigned conn_count;
+	unsigned writes; /* presence on its way to the store: until it is there, what the store says
+			    of it is old */
+	bool present;	 /* connected, or within the grace */
+	struct call *call; /* the live one, or one that is being started */
+	struct timer presence_timer;
+	struct timer retry_timer;
+	bool hashed;
+	UT_hash_handle hh;
+};
+
+/* Signals for a party who cannot take them yet. */
+enum { MAIL_MAX = 65, MAIL_BYTES_MAX = 256 << 10 };
+
+struct mail {
+	unsigned count;
+	size_t bytes;
+	struct frame *frames[MAIL_MAX];
+};
+
+struct leg {
+	struct member *user;
+	struct call *call;
+	struct conn_id conn; /* the connection that the call is on; 0: none (yet, or lost) */
+	struct timer absent_timer;
+	struct mail mail;
+};
+
+/* Who waits for an answer, and under which id of his own ("": none). */
+struct asker {
+	struct conn_id conn;
+	char id[CLIENT_ID_SIZE];
+};
+
+enum { ASKERS_MAX = 8 };
+
+struct askers {
+	unsigned count;
+	struct asker list[ASKERS_MAX];
+};
+
+/* docs/architecture.md has the table of its states. */
+struct call {
+	char id[CALL_ID_MAX + 1];
+	enum call_state state; /* CALL_NONE: its start is being stored */
+	enum call_state
+	    storing; /* the state that it moves to when the store has it; CALL_NONE: none */
+	uint64_t storing_seq;
+	struct leg caller;
+	struct leg callee;
+	struct timer timer; /* TIMER_RING, then TIMER_CALL_MAX */
+	struct timer end_retry;
+	struct askers starters; /* the call_start that made it, and its repetitions */
+	struct asker answerer;
+	struct askers enders;
+	bool end_wanted; /* an end that came while something else was being stored */
+	enum call_reason end_reason;
+	struct user_id end_by;
+};
+
+/* A status that a client has set and that is being stored. */
+struct status_write {
+	uint64_t seq;
+	struct asker asker;
+	struct status_write *prev;
+	struct status_write *next;
+};
+
+struct hub {
+	struct hub_settings settings;
+	struct member *members; /* by id */
+	struct conn *conns;	/* by id */
+	struct timer *timers[TIMER__COUNT];
+	struct status_write *status_writes; /* oldest first */
+	unsigned status_write_count;
+	unsigned calls;
+	uint64_t seq; /* the last one given out */
+	bool loading; /* until EVENT_LOADED */
+
+	struct frame *list; /* serialised at its first use after a change */
+	uint64_t list_revision;
+	bool list_due;	      /* somebody has not been told of the last change */
+	int64_t list_next_ms; /* not before this */
+
+	/* Of the step that runs. */
+	int64_t now_ms;
+	int64_t wall_ms;
+	struct effects *fx;
+};
+
+/* Effects (hub.c). send() takes over the caller's reference to FRAME. */
+void send_frame(struct hub *h, struct conn_id to, struct frame *frame);
+void send_error(struct hub *h, const struct conn *to, const struct message *re, const char *code,
+    const char *message);
+struct persist *persist(struct hub *h, enum persist_kind kind, struct user_id user);
+
+/* Timers (hub.c). Arming an armed timer starts it anew; disarming a stopped one is fine. */
+void timer_init(struct timer *t, enum timer_kind kind, void *owner);
+void timer_arm(struct hub *h, struct timer *t, int64_t length_ms);
+void timer_disarm(struct hub *h, struct timer *t);
+
+/* Who waits (hub.c). */
+void asker_set(struct asker *a, const struct conn *c, const char *id);
+void askers_add(struct askers *all, const struct conn *c,
+    const char *id); /* past ASKERS_MAX: nobody is added */
+
+/* roster.c: users, their connections and their presence. */
+struct member *member_find(struct hub *h, struct user_id id); /* NULL: unknown */
+struct conn *conn_find(struct hub *h, struct conn_id id);     /* NULL: gone */
+enum status member_status(const struct member *m);	      /* as all see it: BUSY in a call */
+void member_settle(
+    struct hub *h, struct member *m); /* forgets M where nobody has to know it any more */
+void roster_changed(struct hub *h);   /* the list is another one now */
+void roster_connected(struct hub *h, struct conn_id id, const struct user *u);
+void roster_lost(struct hub *h, struct conn *c);
+void roster_row(struct hub *h, const struct user *u);
+void roster_was_present(struct hub *h, struct user_id id);
+void roster_loaded(struct hub *h);
+void roster_persisted(struct hub *h, const struct event *ev);
+void roster_presence_over(struct hub *h, struct member *m); /* TIMER_PRESENCE */
+void roster_presence_retry(struct hub *h, struct member *m);
+void roster_free(struct hub *h);
+
+/* calls.c: the state machine of a call. */
+void calls_start(struct hub *h, struct conn *c, const struct message *m);
+void calls_end(
+    struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
+void calls_accept(struct hub *h, struct conn *c, const struct message *m);
+void calls_signal(
+    struct hub *h, struct conn *c, const struct message *m); /* between the two of c's call */
+void calls_connected(struct hub *h, struct conn *c);
+void calls_lost(struct hub *h, struct conn *c);
+void calls_persisted(struct hub *h, const struct event *ev);
+void calls_restore(struct hub *h, const struct live_call *row);
+void calls_rung_out(struct hub *h, struct call *call);
+void calls_party_gone(struct hub *h, struct leg *leg);
+void calls_too_long(struct hub *h, struct call *call);
+void calls_end_again(struct hub *h, struct call *call);
+void call_free(struct hub *h, struct call *call); /* without telling anybody */

@@ -1,0 +1,415 @@
+#include "journal.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "store/store_call.h"
+#include "store/store_user.h"
+
+enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, CHANGES_MAX = 256 };
+
+struct job_list {
+	struct job *first;
+	struct job **last; /* where the next one is put */
+};
+
+struct journal {
+	pthread_t thread;
+	pthread_mutex_t mutex; /* for what stands until the blank line */
+	pthread_cond_t wanted;
+	struct job_list todo;
+	struct job_list done;
+	bool rung;
+	bool stop;
+
+	/* The thread's own. */
+	struct store *store;
+	int64_t rev;
+	int64_t checkpoint_ms;
+	journal_wake_fn *wake;
+	void *context;
+};
+
+static void
+list_init(struct job_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void
+list_add(struct job_list *l, struct job *j)
+{
+	j->next = NULL;
+	*l->last = j;
+	l->last = &j->next;
+}
+
+/* Moves all of FROM to the end of TO. */
+static void
+list_move(struct job_list *to, struct job_list *from)
+{
+	if (from->first == NULL)
+		return;
+	*to->last = from->first;
+	to->last = from->last;
+	list_init(from);
+}
+
+static void
+list_free(struct job_list *l)
+{
+	for (struct job *j = l->first, *next; j != NULL; j = next) {
+		next = j->next;
+		free(j);
+	}
+	list_init(l);
+}
+
+static enum err
+apply(struct store *s, const struct persist *p, int64_t now_ms)
+{
+	switch (p->kind) {
+	case PERSIST_PRESENT:
+		return store_presence_add(s, p->user);
+	case PERSIST_ABSENT:
+		return store_presence_remove(s, p->user);
+	case PERSIST_STATUS:
+		return store_user_set_status(s, p->user, p->status);
+	case PERSIST_CALL_START:
+		return store_call_start(s, p->call_id, p->user, p->peer, now_ms);
+	case PERSIST_CALL_ANSWER:
+		return store_call_answer(s, p->user, now_ms);
+	case PERSIST_CALL_END:
+		return store_call_end(s, p->user, p->reason, now_ms);
+	}
+	return ERR_INVALID;
+}
+
+/* One job of the batch. A conflict is its own outcome and leaves the batch alone. */
+static enum err
+do_persist(struct store *s, struct job *j, int64_t now_ms)
+{
+	j->outcome = apply(s, &j->persist, now_ms);
+	if (j->outcome == ERR_CONFLICT)
+		return ERR_OK;
+	if (j->outcome == ERR_OK && store_user_row(s, j->persist.user, &j->user) != ERR_OK)
+		j->user.status = STATUS_NONE; /* a user who was erased meanwhile */
+	return j->outcome;
+}
+
+/* All that is to be stored, in one transaction: it is there as a whole or not at all. */
+static void
+do_batch(struct journal *jl, struct job_list *jobs)
+{
+	int64_t now_ms = clock_wall_ms();
+	enum err e = store_begin(jl->store);
+	bool begun = e == ERR_OK;
+
+	for (struct job *j = jobs->first; j != NULL && e == ERR_OK; j = j->next)
+		e = do_persist(jl->store, j, now_ms);
+	if (begun)
+		e = store_end(jl->store, e);
+	metric_add(METRIC_BATCHES, 1);
+	if (e == ERR_OK)
+		return;
+	metric_add(METRIC_BATCHES_FAILED, 1);
+	LOG(LOG_ERROR, "batch_failed", F_STR("outcome", err_name(e)));
+	for (struct job *j = jobs->first; j != NULL; j = j->next)
+		j->outcome = e;
+}
+
+/* Gives finished jobs to the loop. */
+static void
+publish(struct journal *jl, struct job_list *jobs)
+{
+	if (jobs->first == NULL)
+		return;
+	pthread_mutex_lock(&jl->mutex);
+	list_move(&jl->done, jobs);
+	pthread_mutex_unlock(&jl->mutex);
+	jl->wake(jl->context);
+}
+
+/* Look-ups first: what they read is then older than what the batch brings about, and so is their
+ * place in the order. */
+static void
+do_jobs(struct journal *jl, struct job_list *todo)
+{
+	struct job_list lookups;
+	struct job_list writes;
+	struct job *next;
+
+	list_init(&lookups);
+	list_init(&writes);
+	for (struct job *j = todo->first; j != NULL; j = next) {
+		next = j->next;
+		list_add(j->kind == JOB_LOOKUP ? &lookups : &writes, j);
+	}
+	for (struct job *j = lookups.first; j != NULL; j = j->next)
+		j->outcome = store_user_row(jl->store, j->user.id, &j->user);
+	publish(jl, &lookups);
+	if (writes.first != NULL)
+		do_batch(jl, &writes);
+	publish(jl, &writes);
+}
+
+static enum err
+add_change(void *context, const struct user *u)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_CHANGED;
+	j->user = *u;
+	list_add(context, j);
+	return ERR_OK;
+}
+
+/* On failure the revision stays where it got to, and the next look goes on from there. */
+static void
+read_changes(struct journal *jl)
+{
+	struct job_list changes;
+	bool more = true;
+	enum err e = ERR_OK;
+
+	while (more && e == ERR_OK) {
+		list_init(&changes);
+		e = store_users_changed(
+		    jl->store, &jl->rev, CHANGES_MAX, add_change, &changes, &more);
+		publish(jl, &changes);
+	}
+}
+
+static void
+checkpoint(struct journal *jl)
+{
+	if (clock_monotonic_ms() - jl->checkpoint_ms < CHECKPOINT_MS)
+		return;
+	if (store_checkpoint(jl->store) != ERR_OK)
+		LOG0(LOG_WARN, "checkpoint_failed");
+	jl->checkpoint_ms = clock_monotonic_ms();
+}
+
+/* Waits for work, the doorbell, the end, or until it is time to look; takes the work. False: it is
+ * the end. */
+static bool
+wait_for_work(struct journal *jl, struct job_list *todo, bool *rung)
+{
+	struct timespec until;
+	bool go_on;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&jl->mutex);
+	while (jl->todo.first == NULL && !jl->rung && !jl->stop) {
+		if (pthread_cond_timedwait(&jl->wanted, &jl->mutex, &until) != 0)
+			break;
+	}
+	list_move(todo, &jl->todo);
+	*rung = jl->rung;
+	jl->rung = false;
+	go_on = !jl->stop || todo->first != NULL;
+	pthread_mutex_unlock(&jl->mutex);
+	return go_on;
+}
+
+static void *
+run(void *context)
+{
+	struct journal *jl = context;
+	struct job_list todo;
+	bool rung;
+
+	list_init(&todo);
+	while (wait_for_work(jl, &todo, &rung)) {
+		bool wrote = todo.first != NULL;
+
+		do_jobs(jl, &todo);
+		list_init(&todo);
+		if (store_changed(jl->store) || rung || wrote)
+			read_changes(jl);
+		checkpoint(jl);
+	}
+	return NULL;
+}
+
+/* The thread takes no signals: they are the loop's. */
+static int
+start_thread(struct journal *jl)
+{
+	sigset_t all;
+	sigset_t before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&jl->thread, NULL, run, jl);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+enum err
+journal_start(
+    struct store *store, int64_t rev, journal_wake_fn *wake, void *context, struct journal **out)
+{
+	struct journal *jl = calloc(1, sizeof(*jl));
+	pthread_condattr_t monotonic;
+
+	if (jl == NULL)
+		return ERR_SYSTEM;
+	jl->store = store;
+	jl->rev = rev;
+	jl->wake = wake;
+	jl->context = context;
+	list_init(&jl->todo);
+	list_init(&jl->done);
+	pthread_mutex_init(&jl->mutex, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&jl->wanted, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (start_thread(jl) != 0) {
+		free(jl);
+		return ERR_SYSTEM;
+	}
+	*out = jl;
+	return ERR_OK;
+}
+
+void
+journal_stop(struct journal *jl)
+{
+	pthread_mutex_lock(&jl->mutex);
+	jl->stop = true;
+	pthread_cond_signal(&jl->wanted);
+	pthread_mutex_unlock(&jl->mutex);
+	pthread_join(jl->thread, NULL);
+}
+
+void
+journal_free(struct journal *jl)
+{
+	if (jl == NULL)
+		return;
+	list_free(&jl->todo);
+	list_free(&jl->done);
+	store_close(jl->store);
+	pthread_mutex_destroy(&jl->mutex);
+	pthread_cond_destroy(&jl->wanted);
+	free(jl);
+}
+
+static void
+submit(struct journal *jl, struct job *j)
+{
+	pthread_mutex_lock(&jl->mutex);
+	list_add(&jl->todo, j);
+	pthread_cond_signal(&jl->wanted);
+	pthread_mutex_unlock(&jl->mutex);
+}
+
+bool
+journal_persist(struct journal *jl, const struct persist *p)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return false;
+	j->kind = JOB_PERSIST;
+	j->persist = *p;
+	submit(jl, j);
+	return true;
+}
+
+bool
+journal_lookup(struct journal *jl, struct user_id user, void *cookie)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return false;
+	j->kind = JOB_LOOKUP;
+	j->user.id = user;
+	j->cookie = cookie;
+	submit(jl, j);
+	return true;
+}
+
+void
+journal_ring(struct journal *jl)
+{
+	pthread_mutex_lock(&jl->mutex);
+	jl->rung = true;
+	pthread_cond_signal(&jl->wanted);
+	pthread_mutex_unlock(&jl->mutex);
+}
+
+struct job *
+journal_take(struct journal *jl)
+{
+	struct job *first;
+
+	pthread_mutex_lock(&jl->mutex);
+	first = jl->done.first;
+	list_init(&jl->done);
+	pthread_mutex_unlock(&jl->mutex);
+	return first;
+}
+
+/* Where journal_load() sends what it reads. */
+struct loading {
+	journal_event_fn *fn;
+	void *context;
+	enum event_kind kind;
+};
+
+static enum err
+load_user(void *context, const struct user *u)
+{
+	const struct loading *l = context;
+
+	l->fn(l->context, &(struct event){ .kind = l->kind, .user = u });
+	return ERR_OK;
+}
+
+static enum err
+load_call(void *context, const struct call_row *row)
+{
+	const struct loading *l = context;
+	struct live_call call = {
+		.caller = row->caller, .callee = row->callee, .state = row->state
+	};
+
+	snprintf(call.call_id, sizeof(call.call_id), "%s", row->call_id);
+	l->fn(l->context, &(struct event){ .kind = EVENT_WAS_IN_CALL, .call = &call });
+	return ERR_OK;
+}
+
+enum err
+journal_load(struct store *store, journal_event_fn *fn, void *context, int64_t *rev)
+{
+	struct loading l = { .fn = fn, .context = context, .kind = EVENT_CHANGED };
+	enum err e;
+
+	e = store_users_listed(store, load_user, &l, rev);
+	l.kind = EVENT_WAS_PRESENT;
+	if (e == ERR_OK)
+		e = store_presence(store, load_user, &l);
+	if (e == ERR_OK)
+		e = store_calls_live(store, load_call, &l);
+	if (e == ERR_OK)
+		fn(context, &(struct event){ .kind = EVENT_LOADED });
+	return e;
+}

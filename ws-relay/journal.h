@@ -1,0 +1,55 @@
+/* The store thread: the only one in the relay that touches the database, so that the loop never
+ * waits for a disk. Jobs go in, results come out in the order in which they were done; all that
+ * came meanwhile shares one transaction. It is also the feed: it reads what others have changed
+ * when the doorbell rings, and four times a second besides. */
+#pragma once
+
+#include "domain/user.h"
+#include "hub.h"
+#include "store/store.h"
+
+struct journal;
+
+enum job_kind {
+	JOB_PERSIST, /* in: persist. out: outcome, user.status */
+	JOB_LOOKUP,  /* in: user.id, cookie. out: outcome (ERR_NOT_FOUND: no such user), user */
+	JOB_CHANGED, /* out only: user, a row that has changed */
+};
+
+struct job {
+	enum job_kind kind;
+	struct persist persist;
+	struct user user; /* its status is the chosen one */
+	void *cookie;	  /* the caller's, for JOB_LOOKUP */
+	enum err outcome;
+	struct job *next;
+};
+
+/* Called on the store thread when there is something for journal_take(); must be fast and safe
+ * there. */
+typedef void journal_wake_fn(void *context);
+
+/* Starts the thread on STORE, which becomes its own, with changes after revision REV still to be
+ * told. On ERR_OK *OUT goes to journal_stop(), and then to journal_free(). */
+MUST_USE enum err journal_start(
+    struct store *store, int64_t rev, journal_wake_fn *wake, void *context, struct journal **out);
+
+/* Has the thread do what is left, and ends it; the results can be taken as before, but nothing more
+ * is begun. */
+void journal_stop(struct journal *j);
+void journal_free(struct journal
+	*j); /* closes the store; results that were not taken are dropped; NULL is fine */
+
+/* From the loop, each without waiting. False: out of memory, and nothing was begun. */
+MUST_USE bool journal_persist(struct journal *j, const struct persist *p);
+MUST_USE bool journal_lookup(struct journal *j, struct user_id user, void *cookie);
+void journal_ring(struct journal *j); /* somebody has written */
+
+/* The results so far, oldest first, linked by next; the caller frees each with free(). */
+struct job *journal_take(struct journal *j);
+
+/* Before the thread is started: gives FN all that a starting hub must know, as events, the last of
+ * them EVENT_LOADED, and sets *REV to the revision that this is the state of. */
+typedef void journal_event_fn(void *context, const struct event *ev);
+MUST_USE enum err journal_load(
+    struct store *store, journal_event_fn *fn, void *context, int64_t *rev);

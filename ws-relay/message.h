@@ -1,0 +1,61 @@
+/* What a client has asked for, read out of one WebSocket message and checked. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "domain/call.h"
+#include "domain/user.h"
+#include "json/json.h"
+
+enum {
+	MESSAGE_BYTES_MAX = 64 << 10,
+	CHAT_CHARS_MAX = 4000,
+	CLIENT_ID_MAX = 64, /* characters of a message's own "id" */
+	CLIENT_ID_SIZE = CLIENT_ID_MAX * 4 + 1,
+};
+
+enum message_type {
+	MESSAGE_UNKNOWN,
+	MESSAGE_CHAT,
+	MESSAGE_SIGNAL,
+	MESSAGE_CALL_START,
+	MESSAGE_CALL_END,
+	MESSAGE_CALL_ACCEPT,
+	MESSAGE_CALL_REJECT,
+	MESSAGE_SET_STATUS,
+	MESSAGE__COUNT
+};
+
+enum signal_kind { SIGNAL_NONE, SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATE };
+
+struct message {
+	enum message_type type;
+	struct json *json;     /* owns all the text below */
+	const char *type_text; /* as the client wrote it; NULL: none */
+	const char *id;	       /* NULL: none */
+	struct user_id to;     /* 0: none */
+	enum role to_role;     /* of a TO whom the hub does not know: looked up by the caller;
+				  ROLE_NONE: no such user */
+	const char *text;      /* chat */
+	enum signal_kind signal;
+	const char *data; /* signal: the bytes of "data" as they were sent; they live as long as the
+			     text read */
+	size_t data_len;
+	const char *call_id; /* NULL: none given */
+	bool bad_call_id;    /* call_start: one that breaks the rule was given */
+	enum status status;  /* set_status */
+};
+
+/* Why a message was refused: the "error" message's code and sentence. Static text, or in WHY. */
+struct refusal {
+	const char *code;
+	const char *message;
+	char why[JSON_WHY_SIZE];
+};
+
+/* Reads the LEN bytes at TEXT. Whatever comes, *OUT holds what could be read (type and id for the
+ * answer) and goes to message_fini(). ERR_INVALID: *R says why. ERR_SYSTEM: out of memory. */
+MUST_USE enum err message_read(
+    const char *text, size_t len, struct message *out, struct refusal *r);
+void message_fini(struct message *m);

@@ -1,0 +1,36 @@
+/* The relay's parts, as they hang together: the hub that decides, the connections and the store
+ * thread that carry out. */
+#pragma once
+
+#include "auth/token.h"
+#include "config/config.h"
+#include "conn.h"
+#include "hub.h"
+#include "journal.h"
+
+struct relay {
+	const struct config *config;
+	struct token_key key;
+	struct hub *hub;
+	struct conn_table *conns;
+	struct journal *journal;			/* NULL while the relay is being loaded */
+	struct effects fx;				/* of the step that runs */
+	void (*wake_at)(void *context, int64_t due_ms); /* when the hub wants its next tick */
+	void *context;
+};
+
+enum { USER_CONNECTIONS_MAX = 8 };
+
+/* Who asked for a JOB_LOOKUP; the cookie points at it. */
+struct lookup {
+	void (*done)(struct lookup *l, const struct job *j);
+};
+
+/* Feeds EV to the hub and carries out what comes of it. */
+void relay_event(struct relay *r, const struct event *ev);
+
+/* Carries on with what the store thread has done. */
+void relay_results(struct relay *r);
+
+/* The table's events (conn.h); their context is the relay. */
+extern const struct conn_events relay_conn_events;

@@ -1,0 +1,277 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub_state.h"
+
+enum { RETRY_MS = 1000 };
+
+struct member *
+member_find(struct hub *h, struct user_id id)
+{
+	struct member *m = NULL;
+
+	HASH_FIND(hh, h->members, &id, sizeof(id), m);
+	return m;
+}
+
+struct conn *
+conn_find(struct hub *h, struct conn_id id)
+{
+	struct conn *c = NULL;
+
+	HASH_FIND(hh, h->conns, &id, sizeof(id), c);
+	return c;
+}
+
+enum status
+member_status(const struct member *m)
+{
+	/* A call whose start is not stored yet is nobody's business. */
+	if (m->call != NULL && m->call->state != CALL_NONE)
+		return STATUS_BUSY;
+	return m->status;
+}
+
+void
+roster_changed(struct hub *h)
+{
+	frame_unref(h->list);
+	h->list = NULL;
+	h->list_revision++;
+	h->list_due = true;
+}
+
+/* Everyone connected (or just gone), and every doctor who is not OFFLINE. */
+static bool
+is_listed(const struct member *m)
+{
+	return m->present || (m->role == ROLE_DOCTOR && member_status(m) != STATUS_OFFLINE);
+}
+
+struct frame *
+hub_list(struct hub *h)
+{
+	struct frame_builder b;
+
+	if (h->list != NULL)
+		return h->list;
+	frame_begin(&b);
+	jw_object(&b.w, NULL);
+	jw_string(&b.w, "type", "users");
+	jw_array(&b.w, "users");
+	for (struct member *m = h->members; m != NULL; m = m->hh.next) {
+		if (is_listed(m))
+			frame_write_user(&b.w, m->id, m->name, m->role, member_status(m));
+	}
+	jw_array_end(&b.w);
+	jw_object_end(&b.w);
+	h->list = frame_end(&b);
+	return h->list;
+}
+
+static struct member *
+member_new(struct hub *h, const struct user *u)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	*m = (struct member){ .id = u->id, .role = u->role, .status = u->status, .hashed = true };
+	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
+	timer_init(&m->retry_timer, TIMER_PRESENCE_RETRY, m);
+	if ((m->name = strdup(u->name)) != NULL)
+		HASH_ADD(hh, h->members, id, sizeof(m->id), m);
+	if (m->name == NULL || !m->hashed) {
+		free(m->name);
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+static void
+member_free(struct hub *h, struct member *m)
+{
+	timer_disarm(h, &m->presence_timer);
+	timer_disarm(h, &m->retry_timer);
+	HASH_DEL(h->members, m);
+	free(m->name);
+	free(m);
+}
+
+void
+member_settle(struct hub *h, struct member *m)
+{
+	bool has_writes = m->writes > 0 || m->retry_timer.due_ms != 0;
+
+	if (!h->loading && !is_listed(m) && m->call == NULL && !has_writes)
+		member_free(h, m);
+}
+
+/* Takes what the database says; a status only where ours is not on its way there. */
+static void
+member_update(struct hub *h, struct member *m, const struct user *u)
+{
+	enum status status = m->writes > 0 ? m->status : u->status;
+	char *name = NULL;
+
+	if (m->role == u->role && m->status == status && strcmp(m->name, u->name) == 0)
+		return;
+	if (strcmp(m->name, u->name) != 0 && (name = strdup(u->name)) != NULL) {
+		free(m->name);
+		m->name = name;
+	}
+	m->role = u->role;
+	m->status = status;
+	roster_changed(h);
+}
+
+void
+roster_row(struct hub *h, const struct user *u)
+{
+	struct member *m = member_find(h, u->id);
+
+	if (m != NULL) {
+		member_update(h, m, u);
+		member_settle(h, m);
+	} else if (h->loading || (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE)) {
+		if (member_new(h, u) != NULL)
+			roster_changed(h);
+	}
+}
+
+static void
+store_presence_of(struct hub *h, struct member *m)
+{
+	timer_disarm(h, &m->retry_timer);
+	if (persist(h, m->present ? PERSIST_PRESENT : PERSIST_ABSENT, m->id) != NULL)
+		m->writes++;
+}
+
+void
+roster_connected(struct hub *h, struct conn_id id, const struct user *u)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	struct member *m = member_find(h, u->id);
+
+	if (m == NULL)
+		m = member_new(h, u);
+	else
+		member_update(h, m, u);
+	if (c == NULL || m == NULL)
+		goto no_memory;
+	*c = (struct conn){ .id = id, .user = m, .hashed = true };
+	HASH_ADD(hh, h->conns, id, sizeof(c->id), c);
+	if (!c->hashed)
+		goto no_memory;
+	DL_APPEND(m->conns, c);
+	m->conn_count++;
+	timer_disarm(h, &m->presence_timer);
+	if (!m->present || m->status == STATUS_OFFLINE) {
+		m->present = true;
+		if (m->status == STATUS_OFFLINE)
+			m->status = STATUS_ONLINE;
+		store_presence_of(h, m);
+		roster_changed(h);
+	}
+	return;
+no_memory:
+	free(c);
+	if (m != NULL)
+		member_settle(h, m);
+	send_frame(h, id, NULL);
+}
+
+void
+roster_lost(struct hub *h, struct conn *c)
+{
+	struct member *m = c->user;
+
+	DL_DELETE(m->conns, c);
+	m->conn_count--;
+	HASH_DEL(h->conns, c);
+	free(c);
+	if (m->conn_count == 0)
+		timer_arm(h, &m->presence_timer, h->settings.presence_grace_ms);
+}
+
+void
+roster_presence_over(struct hub *h, struct member *m)
+{
+	m->present = false;
+	m->status = STATUS_OFFLINE;
+	store_presence_of(h, m);
+	roster_changed(h);
+	member_settle(h, m);
+}
+
+void
+roster_presence_retry(struct hub *h, struct member *m)
+{
+	store_presence_of(h, m);
+}
+
+void
+roster_persisted(struct hub *h, const struct event *ev)
+{
+	struct member *m = member_find(h, ev->persist->user);
+
+	if (m == NULL)
+		return;
+	m->writes--;
+	if (ev->outcome != ERR_OK) {
+		timer_arm(h, &m->retry_timer, RETRY_MS);
+		return;
+	}
+	/* The store's word, for REST may have written in between. A newer write of ours is worth
+	 * more. */
+	if (m->writes == 0 && ev->status != STATUS_NONE && m->status != ev->status) {
+		m->status = ev->status;
+		roster_changed(h);
+	}
+	member_settle(h, m);
+}
+
+/* The grace of those who were connected runs from the restart. */
+void
+roster_was_present(struct hub *h, struct user_id id)
+{
+	struct member *m = member_find(h, id);
+
+	if (m == NULL)
+		return;
+	m->present = true;
+	timer_arm(h, &m->presence_timer, h->settings.presence_grace_ms);
+}
+
+void
+roster_loaded(struct hub *h)
+{
+	struct member *next;
+
+	h->loading = false;
+	for (struct member *m = h->members; m != NULL; m = next) {
+		next = m->hh.next;
+		member_settle(h, m);
+	}
+}
+
+void
+roster_free(struct hub *h)
+{
+	struct member *next;
+
+	for (struct member *m = h->members; m != NULL; m = next) {
+		next = m->hh.next;
+		while (m->conns != NULL) {
+			struct conn *c = m->conns;
+
+			DL_DELETE(m->conns, c);
+			HASH_DEL(h->conns, c);
+			free(c);
+		}
+		if (m->call != NULL)
+			call_free(h, m->call);
+		member_free(h, m);
+	}
+}

@@ -1,0 +1,461 @@
+#include "server.h"
+
+#include <ev.h>
+#include <libwebsockets.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "doorbell/doorbell.h"
+#include "handshake.h"
+#include "metrics/metrics.h"
+
+enum {
+	FD_RESERVE = 64,	/* descriptors for all that is not a client */
+	HANDSHAKES_MAX = 1024,	/* at a time */
+	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
+	LIST_INTERVAL_MS = 100, /* between two user lists */
+	CALL_MAX_MS = 4 * 3600 * 1000,
+};
+
+struct server {
+	struct relay relay;
+	struct ev_loop *loop;
+	struct lws_context *lws;
+	struct handshakes *handshakes;
+	int doorbell_fd;
+	ev_io doorbell;
+	ev_async results; /* the store thread has some */
+	ev_timer hub_timer;
+	ev_timer kick; /* see on_kick() */
+	ev_timer second;
+	ev_signal sigterm;
+	ev_signal sigint;
+	bool stopping;
+	int64_t stop_ms; /* monotonic: when it ends at the latest */
+};
+
+/* libwebsockets' part of a session: which connection it is. */
+struct session {
+	struct connection *conn; /* NULL: not open yet */
+};
+
+/* The connection that the head of our own making names: "GET /ID HTTP/1.1". */
+static struct connection *
+named_connection(struct server *s, struct lws *wsi)
+{
+	char path[32];
+	struct conn_id id;
+
+	if (lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) <= 1)
+		return NULL;
+	id.v = strtoull(path + 1, NULL, 16);
+	return conn_find_id(s->relay.conns, id);
+}
+
+static bool
+on_established(struct server *s, struct lws *wsi, struct session *session)
+{
+	session->conn = named_connection(s, wsi);
+	return session->conn != NULL && conn_opened(session->conn, wsi, clock_monotonic_ms());
+}
+
+static int
+on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	struct session *session = user;
+	struct connection *conn = session == NULL ? NULL : session->conn;
+	bool ok = true;
+
+	switch (reason) {
+	case LWS_CALLBACK_ESTABLISHED:
+		ok = on_established(lws_context_user(lws_get_context(wsi)), wsi, session);
+		break;
+	case LWS_CALLBACK_RECEIVE:
+		ok = conn_received(conn, in, len, clock_monotonic_ms());
+		break;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		conn_pong(conn, clock_monotonic_ms());
+		break;
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		ok = conn == NULL || conn_writeable(conn);
+		break;
+	case LWS_CALLBACK_CLOSED:
+		if (conn != NULL)
+			conn_closed(conn);
+		session->conn = NULL;
+		break;
+	default:
+		break;
+	}
+	return ok ? 0 : -1;
+}
+
+/* The first protocol is also for clients that offer none. */
+static const struct lws_protocols protocols[] = {
+	/* A small read buffer keeps an idle connection small; without tx_packet_size, writes would
+	   be cut to it. */
+	{ .name = "telemed.v1",
+	    .callback = on_lws,
+	    .per_session_data_size = sizeof(struct session),
+	    .rx_buffer_size = 1024,
+	    .tx_packet_size = 65536 },
+	{ .name = NULL },
+};
+
+static void
+on_lws_log(int level, const char *line)
+{
+	char text[160];
+
+	/* Said at every adoption, as an error. */
+	if (strstr(line, "calling service") != NULL)
+		return;
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(line, "\r\n"), line);
+	LOG(level == LLL_ERR ? LOG_ERROR : LOG_WARN, "libwebsockets", F_STR("text", text));
+}
+
+static void
+make_head(const struct connection *c, const struct admission *a, struct buf *out)
+{
+	buf_addf(out,
+	    "GET /%llx HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+	    (unsigned long long)conn_id_of(c).v, a->key,
+	    a->v1 ? "Sec-WebSocket-Protocol: telemed.v1\r\n" : "");
+}
+
+/* Gives an admitted client to libwebsockets. */
+static void
+on_admitted(void *context, int fd, const struct admission *a, const struct user *user)
+{
+	struct server *s = context;
+	bool too_many = hub_connections(s->relay.hub, user->id) >= USER_CONNECTIONS_MAX;
+	struct connection *c;
+	struct conn_id id;
+	struct buf head;
+
+	c = conn_new(s->relay.conns, user, a->claims.expires_s,
+	    too_many ? CLOSE_TOO_MANY_CONNECTIONS : CLOSE_NONE);
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	id = conn_id_of(c);
+	buf_init(&head, 512);
+	make_head(c, a, &head);
+	/* It reads the head at once, and so has opened the connection, or given it up and closed
+	 * FD, when it returns. */
+	if (lws_adopt_socket_readbuf(s->lws, fd, head.data, head.len) == NULL &&
+	    conn_find_id(s->relay.conns, id) == c)
+		conn_free(c);
+	buf_fini(&head);
+}
+
+static bool
+is_full(void *context)
+{
+	const struct server *s = context;
+	struct rlimit limit;
+
+	if (s->stopping || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return true;
+	return conn_table_count(s->relay.conns) + FD_RESERVE >= limit.rlim_cur;
+}
+
+static void
+on_doorbell(struct ev_loop *loop, ev_io *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)loop;
+	(void)events;
+	doorbell_drain(s->doorbell_fd);
+	journal_ring(s->relay.journal);
+}
+
+/* On the store thread. */
+static void
+wake_loop(void *context)
+{
+	struct server *s = context;
+
+	ev_async_send(s->loop, &s->results);
+}
+
+static void
+on_results(struct ev_loop *loop, ev_async *w, int events)
+{
+	(void)loop;
+	(void)events;
+	relay_results(w->data);
+}
+
+static void
+wake_hub_at(void *context, int64_t due_ms)
+{
+	struct server *s = context;
+	int64_t wait_ms = due_ms - clock_monotonic_ms();
+
+	if (due_ms == INT64_MAX) {
+		ev_timer_stop(s->loop, &s->hub_timer);
+		return;
+	}
+	ev_now_update(s->loop);
+	s->hub_timer.repeat = wait_ms <= 0 ? 0.001 : (double)wait_ms / 1000.0 + 0.001;
+	ev_timer_again(s->loop, &s->hub_timer);
+}
+
+static void
+on_hub_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)events;
+	ev_timer_stop(loop, w);
+	relay_event(&s->relay, &(struct event){ .kind = EVENT_TICK });
+}
+
+static void
+say_going_away(void *context, struct connection *c)
+{
+	(void)context;
+	conn_close(c, CLOSE_GOING_AWAY);
+}
+
+static void
+on_stop(struct ev_loop *loop, ev_signal *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)loop;
+	(void)events;
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->stop_ms = clock_monotonic_ms() + STOP_MAX_MS;
+	LOG(LOG_INFO, "stopping", F_INT("connections", conn_table_count(s->relay.conns)));
+	handshakes_stop(s->handshakes);
+	conn_each(s->relay.conns, say_going_away, NULL);
+}
+
+/* libwebsockets 4.1.6 on libev never looks at its own time-outs unless something else happens: this
+ * makes it. */
+static void
+on_kick(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)events;
+	lws_cancel_service(s->lws);
+	if (s->stopping &&
+	    (conn_table_count(s->relay.conns) == 0 || clock_monotonic_ms() >= s->stop_ms))
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_second(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct server *s = w->data;
+	int64_t now_ms = clock_monotonic_ms();
+
+	(void)loop;
+	(void)events;
+	conn_table_tick(s->relay.conns, now_ms, clock_wall_ms() / 1000);
+	handshakes_tick(s->handshakes, now_ms);
+}
+
+static void
+start_watchers(struct server *s)
+{
+	ev_io_init(&s->doorbell, on_doorbell, s->doorbell_fd, EV_READ);
+	ev_timer_init(&s->kick, on_kick, 0.1, 0.1);
+	ev_timer_init(&s->second, on_second, 1.0, 1.0);
+	ev_signal_init(&s->sigterm, on_stop, SIGTERM);
+	ev_signal_init(&s->sigint, on_stop, SIGINT);
+	s->doorbell.data = s->kick.data = s->second.data = s->sigterm.data = s->sigint.data = s;
+	ev_io_start(s->loop, &s->doorbell);
+	ev_timer_start(s->loop, &s->kick);
+	ev_timer_start(s->loop, &s->second);
+	ev_signal_start(s->loop, &s->sigterm);
+	ev_signal_start(s->loop, &s->sigint);
+}
+
+static bool
+start_lws(struct server *s)
+{
+	static const lws_retry_bo_t no_pings = {
+		0
+	}; /* its own are a sorted list, O(n) a connection: conn.c has a wheel */
+	void *loops[1] = { s->loop };
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = protocols,
+		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_VALIDATE_UTF8 |
+			   LWS_SERVER_OPTION_DISABLE_IPV6,
+		.uid = -1,
+		.gid = -1,
+		.foreign_loops = loops,
+		.timeout_secs = 10,
+		.retry_and_idle_policy = &no_pings,
+		.user = s,
+	};
+
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
+	s->lws = lws_create_context(&info);
+	return s->lws != NULL;
+}
+
+/* While the hub is told what the store holds, there is no thread yet to store what it wants stored.
+ */
+struct loading {
+	struct relay *relay;
+	struct persist *wanted;
+	size_t count;
+	enum err outcome;
+};
+
+static void
+load_event(void *context, const struct event *ev)
+{
+	struct loading *l = context;
+	struct effects *fx = &l->relay->fx;
+	struct persist *more;
+
+	hub_step(l->relay->hub, ev, clock_monotonic_ms(), clock_wall_ms(), fx);
+	for (unsigned i = 0; i < fx->count; i++) {
+		if (fx->list[i].kind != EFFECT_PERSIST)
+			continue;
+		if ((more = reallocarray(l->wanted, l->count + 1, sizeof(*more))) == NULL) {
+			l->outcome = ERR_SYSTEM;
+			break;
+		}
+		l->wanted = more;
+		l->wanted[l->count++] = fx->list[i].persist;
+	}
+	effects_fini(fx);
+}
+
+/* Fills the hub from STORE and starts the store thread on it. */
+static enum err
+start_store(struct server *s, struct store *store)
+{
+	struct loading l = { .relay = &s->relay, .outcome = ERR_OK };
+	int64_t rev = 0;
+	enum err e;
+
+	e = journal_load(store, load_event, &l, &rev);
+	if (e == ERR_OK)
+		e = l.outcome;
+	if (e == ERR_OK)
+		e = journal_start(store, rev, wake_loop, s, &s->relay.journal);
+	for (size_t i = 0; i < l.count && e == ERR_OK; i++) {
+		if (!journal_persist(s->relay.journal, &l.wanted[i]))
+			e = ERR_SYSTEM;
+	}
+	free(l.wanted);
+	return e;
+}
+
+static unsigned
+connections_max(void)
+{
+	struct rlimit limit = { .rlim_cur = 1024 };
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)!setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_cur > 1 << 20 ? 1 << 20 : (unsigned)limit.rlim_cur;
+}
+
+static bool
+start_relay(struct server *s, const struct config *c)
+{
+	const struct hub_settings settings = {
+		.presence_grace_ms = c->presence_grace_s * INT64_C(1000),
+		.ring_timeout_ms = c->ring_timeout_s * INT64_C(1000),
+		.call_grace_ms = c->call_grace_s * INT64_C(1000),
+		.call_max_ms = CALL_MAX_MS,
+		.list_interval_ms = LIST_INTERVAL_MS,
+	};
+	struct conn_events events = relay_conn_events;
+	struct relay *r = &s->relay;
+
+	events.context = r;
+	r->config = c;
+	r->key = (struct token_key){ c->secret, c->secret_len };
+	r->wake_at = wake_hub_at;
+	r->context = s;
+	r->hub = hub_new(&settings);
+	r->conns = conn_table_new(connections_max(), c->ws_rate, &events);
+	return r->hub != NULL && r->conns != NULL;
+}
+
+static bool
+set_up(struct server *s, const struct config *config, struct store *store, int listen_fd)
+{
+	if ((s->loop = ev_loop_new(EVBACKEND_EPOLL)) == NULL || !start_relay(s, config)) {
+		store_close(store);
+		return false;
+	}
+	ev_async_init(&s->results, on_results);
+	s->results.data = &s->relay;
+	ev_async_start(s->loop, &s->results);
+	ev_init(&s->hub_timer, on_hub_timer);
+	s->hub_timer.data = s;
+	if (!start_lws(s)) {
+		store_close(store);
+		return false;
+	}
+	if (start_store(s, store) != ERR_OK) {
+		if (s->relay.journal == NULL)
+			store_close(store);
+		return false;
+	}
+	start_watchers(s);
+	wake_hub_at(s, hub_deadline(s->relay.hub));
+	s->handshakes = handshakes_new(
+	    &s->relay, s->loop, listen_fd, HANDSHAKES_MAX, is_full, on_admitted, s);
+	return s->handshakes != NULL;
+}
+
+/* libwebsockets first: it still tells of connections that did not take their close frame. */
+static void
+tear_down(struct server *s)
+{
+	if (s->lws != NULL)
+		lws_context_destroy(s->lws);
+	if (s->relay.journal != NULL) {
+		journal_stop(s->relay.journal);
+		relay_results(&s->relay);
+	}
+	handshakes_free(s->handshakes);
+	journal_free(s->relay.journal);
+	hub_free(s->relay.hub);
+	conn_table_free(s->relay.conns);
+	if (s->loop != NULL)
+		ev_loop_destroy(s->loop);
+}
+
+enum server_end
+server_run(const struct config *config, struct store *store, int listen_fd, int doorbell_fd,
+    void (*ready)(void))
+{
+	static struct server server; /* its effects are large */
+	bool ok;
+
+	server.doorbell_fd = doorbell_fd;
+	if ((ok = set_up(&server, config, store, listen_fd))) {
+		ready();
+		ev_run(server.loop, 0);
+	} else {
+		LOG0(LOG_ERROR, "start_failed");
+	}
+	tear_down(&server);
+	return ok ? SERVER_STOPPED : SERVER_FAILED;
+}
