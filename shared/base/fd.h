@@ -15,9 +15,9 @@ MUST_USE enum err file_read(const char *path, void *out, size_t max, size_t *len
  * another process holds it. */
 MUST_USE enum err lock_try(const char *path, int *fd);
 
-/* Binds a Unix socket of TYPE at PATH with mode 0600, over a stale one, close-on-exec and
- * non-blocking; for SOCK_STREAM it listens with BACKLOG. On ERR_OK *FD is the caller's.
- * ERR_TOO_BIG: PATH does not fit in a sockaddr_un. */
+/* Binds a Unix socket of TYPE at PATH with mode 0600, over a stale one, close-on-exec; for
+ * SOCK_STREAM it listens with BACKLOG. It blocks, as a FastCGI worker wants it: a loop sets
+ * O_NONBLOCK. On ERR_OK *FD is the caller's. ERR_TOO_BIG: PATH does not fit in a sockaddr_un. */
 MUST_USE enum err unix_bind(const char *path, int type, int backlog, int *fd);
 
 /* A socket of TYPE connected to PATH, close-on-exec and non-blocking. ERR_NOT_FOUND: nobody is

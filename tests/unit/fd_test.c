@@ -101,7 +101,7 @@ a_killed_holder_leaves_no_lock(void **state)
 }
 
 static void
-a_bound_socket_is_private_and_never_waits(void **state)
+a_listener_is_private_and_a_client_never_waits(void **state)
 {
 	int listener;
 	int client;
@@ -109,7 +109,7 @@ a_bound_socket_is_private_and_never_waits(void **state)
 	(void)state;
 	assert_int_equal(unix_bind("s", SOCK_STREAM, 4, &listener), ERR_OK);
 	assert_int_equal(file_mode("s"), 0600);
-	assert_true(fcntl(listener, F_GETFL) & O_NONBLOCK);
+	assert_false(fcntl(listener, F_GETFL) & O_NONBLOCK);
 	assert_true(fcntl(listener, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(unix_connect("s", SOCK_STREAM, &client), ERR_OK);
 	assert_true(fcntl(client, F_GETFL) & O_NONBLOCK);
@@ -174,7 +174,7 @@ main(void)
 		TEST(a_file_that_cannot_be_read_is_told_apart),
 		TEST(a_lock_has_one_holder),
 		TEST(a_killed_holder_leaves_no_lock),
-		TEST(a_bound_socket_is_private_and_never_waits),
+		TEST(a_listener_is_private_and_a_client_never_waits),
 		TEST(a_stale_socket_is_replaced),
 		TEST(binding_leaves_the_umask_as_it_was),
 		TEST(a_path_that_does_not_fit_is_refused),

@@ -120,6 +120,7 @@ keys_are_escaped_too(void **state)
 static void
 what_is_written_reads_back_the_same(void **state)
 {
+	static const char past_ascii[] = "\xc2\x80\xe2\x80\xa8\xef\xbf\xbf\xf4\x8f\xbf\xbf";
 	char value[160];
 	char why[JSON_WHY_SIZE];
 	struct json *root = NULL;
@@ -129,7 +130,7 @@ what_is_written_reads_back_the_same(void **state)
 	(void)state;
 	for (int c = 1; c < 0x80; c++)
 		value[c - 1] = (char)c;
-	strcpy(value + 0x7f, "\xc2\x80\xe2\x80\xa8\xef\xbf\xbf\xf4\x8f\xbf\xbf");
+	memcpy(value + 0x7f, past_ascii, sizeof(past_ascii));
 	buf_init(&b, 4096);
 	jw_init(&w, &b);
 	jw_object(&w, NULL);

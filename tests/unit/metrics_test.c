@@ -172,7 +172,7 @@ every_family_is_introduced_once(void **state)
 			assert_row(
 			    line, strstr(line + strlen("# HELP ") + strlen(name), " ") != NULL);
 			assert_string_not_equal(name, family);
-			strcpy(family, name);
+			memcpy(family, name, sizeof(family));
 			type[0] = '\0';
 		} else if (sscanf(line, "# TYPE %63s %15s", name, type) == 2) {
 			assert_string_equal(name, family);

@@ -93,7 +93,7 @@ an_email_is_taken_whatever_its_case(void **state)
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		a = account_of("other", ROLE_PATIENT);
-		strcpy(a.email, rows[i]);
+		snprintf(a.email, sizeof(a.email), "%s", rows[i]);
 		assert_int_equal(store_begin(s), ERR_OK);
 		assert_int_equal(store_end(s, store_user_create(s, &a, 0)), ERR_CONFLICT);
 		assert_int_equal(store_user_by_email(s, rows[i], &a), ERR_OK);

@@ -1,0 +1,30 @@
+"""pytest speaks TAP here, for tests/run; and coroutines run as tests."""
+
+import asyncio
+import inspect
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from stack import Client  # noqa: E402
+
+
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+
+    async def run():
+        try:
+            await pyfuncitem.obj(**{n: pyfuncitem.funcargs[n] for n in names})
+        finally:
+            await Client.drop_all()
+
+    asyncio.run(run())
+    return True
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" or (report.when == "setup" and not report.passed):
+        print(f"\n{'ok' if report.passed else 'not ok'} - {report.nodeid.split('::', 1)[-1]}")

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# make run's promises: starting, restarting what dies, stopping, settings.
+. "$(dirname "$0")/../support/stack.sh"
+
+program_pids() { pgrep -g "$(ps -o pgid= -p "$stack_pid" | tr -d ' ')" -x "$1"; }
+is_ready() { curl -fsS -m 2 -o /dev/null "$base/readyz" 2>/dev/null; }
+all_gone() { [ -z "$(pgrep -s "$1")" ]; }
+
+stack_start
+grep -qx "telemed: ready on $base" "$work/stack.out"
+ok 'says where it serves'
+is_ready
+ok 'is ready when it says so'
+[ "$(stat -c '%a %s' "$work/data/secret")" = "600 32" ]
+ok 'makes a secret of 32 bytes, for its owner alone'
+[ "$(stat -c %a "$work/data/telemed.db")" = 600 ]
+ok 'keeps the database to its owner'
+
+for program in ws-relay fcgi-api lighttpd; do
+	before=$(program_pids $program | head -n 1)
+	[ -n "$before" ]
+	ok "shows $program in the process list"
+	kill -9 "$before"
+	gone_and_back() { ! kill -0 "$before" 2>/dev/null && is_ready; }
+	wait_for 20 gone_and_back
+	ok "starts $program again when it is killed"
+done
+
+register PATIENT ann
+expect 201
+ok 'serves as before after that'
+session=$stack_pid
+stack_stop
+ok 'ends with 0 on SIGTERM'
+wait_for 10 all_gone "$session"
+ok 'leaves no process behind'
+
+stack_start
+rest POST /auth/login '{"email":"ann@example.org","password":"password"}'
+expect 200
+ok 'keeps accounts over a restart'
+rest GET /auth/me '' -H "Authorization: Bearer $token"
+expect 200
+ok 'keeps the secret over a restart'
+kill -9 "$stack_pid"
+wait_for 10 all_gone "$stack_pid"
+ok 'takes its programs along when it is killed itself'
+stack_pid=
+
+stack_start
+env TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/data" "$root/scripts/run" "$build" >"$work/other" 2>&1
+[ $? -eq 100 ] && grep -q 'another make run' "$work/other"
+ok 'refuses a data directory that is being served'
+env TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/other-data" TELEMED_BCRYPT_COST=4 \
+	setsid "$root/scripts/run" "$build" >"$work/other" 2>&1 &
+other=$!
+wait_for 20 grep -q '^telemed: ready' "$work/other"
+ok 'runs beside another stack'
+kill -TERM $other
+wait $other
+env TELEMED_PORT="$port" TELEMED_DATA_DIR="$work/third-data" "$root/scripts/run" "$build" >"$work/other" 2>&1
+[ $? -ne 0 ] && grep -q "is port $port free" "$work/other"
+ok 'says that the port is taken'
+
+bad_setting() {
+	detail=$(env "$1=$2" TELEMED_DATA_DIR="$work/bad" "$root/scripts/run" "$build" 2>&1 </dev/null)
+	[ $? -eq 100 ] && [[ $detail == *"$1"* ]]
+}
+for setting in TELEMED_PORT=0 TELEMED_PORT=65536 TELEMED_PORT=http TELEMED_BIND=localhost TELEMED_TOKEN_TTL=0 \
+	TELEMED_BCRYPT_COST=3 TELEMED_BCRYPT_COST=16 TELEMED_ALLOWED_ORIGINS=clinic.example TELEMED_WS_RATE=-1 \
+	TELEMED_AUTH_RATE=1.5 TELEMED_PRESENCE_GRACE=x TELEMED_RING_TIMEOUT=0 \
+	TELEMED_LOG_LEVEL=loud TELEMED_JWT_SECRET=short; do
+	bad_setting "${setting%%=*}" "${setting#*=}"
+	ok "stops the start for $setting"
+done
