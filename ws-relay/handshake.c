@@ -214,8 +214,8 @@ handshakes_new(struct relay *r, struct ev_loop *loop, int listen_fd, unsigned ma
 void
 handshakes_stop(struct handshakes *hs)
 {
-	struct handshake *h;
-	struct handshake *next;
+	struct handshake *h = NULL;
+	struct handshake *next = NULL;
 
 	ev_io_stop(hs->loop, &hs->accepting);
 	DL_FOREACH_SAFE (hs->list, h, next) {
@@ -235,8 +235,8 @@ handshakes_free(struct handshakes *hs)
 void
 handshakes_tick(struct handshakes *hs, int64_t now_ms)
 {
-	struct handshake *h;
-	struct handshake *next;
+	struct handshake *h = NULL;
+	struct handshake *next = NULL;
 
 	DL_FOREACH_SAFE (hs->list, h, next) {
 		if (now_ms - h->started_ms < HANDSHAKE_MAX_MS)

@@ -259,17 +259,17 @@ roster_loaded(struct hub *h)
 void
 roster_free(struct hub *h)
 {
+	struct conn *c = h->conns;
+	struct conn *next_conn;
 	struct member *next;
 
+	HASH_CLEAR(hh, h->conns); /* the table; what was in it is still linked */
+	for (; c != NULL; c = next_conn) {
+		next_conn = c->hh.next;
+		free(c);
+	}
 	for (struct member *m = h->members; m != NULL; m = next) {
 		next = m->hh.next;
-		while (m->conns != NULL) {
-			struct conn *c = m->conns;
-
-			DL_DELETE(m->conns, c);
-			HASH_DEL(h->conns, c);
-			free(c);
-		}
 		if (m->call != NULL)
 			call_free(h, m->call);
 		member_free(h, m);

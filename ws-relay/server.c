@@ -68,9 +68,14 @@ static int
 on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
 	struct session *session = user;
-	struct connection *conn = session == NULL ? NULL : session->conn;
+	struct connection *conn;
 	bool ok = true;
 
+	if (session == NULL) /* of a wsi that is not a WebSocket (yet) */
+		return 0;
+	conn = session->conn;
+	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED)
+		return 0;
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED:
 		ok = on_established(lws_context_user(lws_get_context(wsi)), wsi, session);
@@ -82,11 +87,10 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 		conn_pong(conn, clock_monotonic_ms());
 		break;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		ok = conn == NULL || conn_writeable(conn);
+		ok = conn_writeable(conn);
 		break;
 	case LWS_CALLBACK_CLOSED:
-		if (conn != NULL)
-			conn_closed(conn);
+		conn_closed(conn);
 		session->conn = NULL;
 		break;
 	default:

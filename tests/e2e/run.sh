@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # make run's promises: starting, restarting what dies, stopping, settings.
+# shellcheck source=../support/stack.sh
 . "$(dirname "$0")/../support/stack.sh"
 
 program_pids() { pgrep -g "$(ps -o pgid= -p "$stack_pid" | tr -d ' ')" -x "$1"; }

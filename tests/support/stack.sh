@@ -1,5 +1,5 @@
 # For the end-to-end scripts: a stack of the real three programs of one's own, and TAP. Source it, then stack_start.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for the scripts
 
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -9,7 +9,7 @@
 #include "scratch.h"
 #include "unit.h"
 
-enum { ADDS = 20000 };
+enum { ADDS = 500000 };
 
 static void
 a_counter_adds_and_a_gauge_is_set(void **state)
@@ -160,7 +160,7 @@ every_family_is_introduced_once(void **state)
 {
 	char family[64] = "";
 	char type[16] = "";
-	char name[64];
+	char name[64] = "";
 	unsigned samples = 0;
 	struct buf out;
 
