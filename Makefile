@@ -16,7 +16,8 @@ SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 
 CFLAGS := -O2 -g
 CPPFLAGS := -D_GNU_SOURCE -DTELEMED_VERSION='"$(shell cat VERSION)"' -Ishared -I$(BUILD)/gen -MMD -MP
-CFLAGS += -std=gnu11 $(WARN) $(if $(SANITIZE),$(SANITIZERS),$(HARDEN))
+# Hidden: libjwt reads with jansson, some of whose names are ours too, and would get ours.
+CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(SANITIZE),$(SANITIZERS),$(HARDEN))
 LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),$(SANITIZERS))
 # FastCGI's and libev's packages have no pkg-config file.
 LDLIBS = $(shell pkg-config --libs $(PACKAGES))

@@ -11,10 +11,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* libjwt reads with jansson, whose functions have some of these names too: ours stay out of the
- * program's dynamic symbols, where they would take the place of jansson's. */
-#pragma GCC visibility push(hidden)
-
 struct json; /* one value of a parsed text: an object, array, string... */
 
 enum {
@@ -75,5 +71,3 @@ void jw_int(struct json_writer *w, const char *key, int64_t value);
 void jw_bool(struct json_writer *w, const char *key, bool value);
 void jw_raw(
     struct json_writer *w, const char *key, const char *json, size_t len); /* JSON already */
-
-#pragma GCC visibility pop
