@@ -26,7 +26,7 @@ SHARED := $(wildcard shared/*/*.c)
 API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c roster.c calls.c frame.c)
+HUB := $(addprefix ws-relay/,hub.c roster.c calls.c frame.c message.c)
 UNIT := $(wildcard tests/unit/*_test.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))

@@ -105,7 +105,7 @@ take_attempt(struct request *q, const char *address, const char *account, int64_
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_check(s, account, account_rate, now, wait_ms);
 	if (e == ERR_BUSY) {
-		(void)!store_end(s, ERR_BUSY);
+		(void)!store_end(s, ERR_OK);
 		return ERR_BUSY;
 	}
 	if (e == ERR_OK)

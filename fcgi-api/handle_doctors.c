@@ -39,12 +39,15 @@ enum err
 handle_doctors_status(struct request *q)
 {
 	const struct json *member = json_member(q->json, "status");
-	enum status status = status_from_name(json_string(member));
+	const char *text = json_string(member);
+	enum status status = status_from_name(text);
 	struct json_writer w;
 	enum err e;
 
 	if (member == NULL)
 		fault(q, "status", "missing", "must be given");
+	else if (text == NULL)
+		fault(q, "status", "wrong_type", "must be a string");
 	else if (status == STATUS_NONE)
 		fault(q, "status", "unknown", "must be ONLINE, BUSY or OFFLINE");
 	if ((e = refuse_faults(q)) != ERR_OK)

@@ -30,6 +30,9 @@ serve(void *context, int fd, const volatile sig_atomic_t *stop)
 {
 	struct service *s = context;
 
+	/* Before the first request: opening waits for a writer, and reading should not. Where it
+	 * fails it is tried again at each request. */
+	(void)!service_store(s);
 	server_run(s, fd, stop);
 	store_close(s->store);
 }

@@ -1,10 +1,18 @@
 #include "request.h"
 
+#include <unistd.h>
+
 enum err
 service_store(struct service *s)
 {
-	if (s->store != NULL)
+	if (s->store != NULL && !store_gone(s->store))
 		return ERR_OK;
+	store_close(s->store);
+	s->store = NULL;
+	/* It was made before there were workers. To make an empty one now would hide that it is
+	 * gone. */
+	if (access(s->database, F_OK) != 0)
+		return ERR_SYSTEM;
 	return store_open(s->database, s->store_lock, &s->store);
 }
 

@@ -70,7 +70,8 @@ struct request {
 	struct reply reply;
 };
 
-/* The database, opened again where it was lost. ERR_OK: service->store is there. */
+/* The database, opened again where it was lost or another stands in its place. ERR_OK:
+ * service->store is there. */
 MUST_USE enum err service_store(struct service *s);
 
 /* Starts a 2xx JSON reply; the handler writes one object with W. */

@@ -10,9 +10,15 @@
 enum { END_RETRY_MS = 1000 };
 
 static bool
+mail_has_room(const struct mail *mail, const struct frame *frame)
+{
+	return mail->count < MAIL_MAX && frame->len <= MAIL_BYTES_MAX - mail->bytes;
+}
+
+static bool
 mail_add(struct mail *mail, struct frame *frame)
 {
-	if (mail->count == MAIL_MAX || frame->len > MAIL_BYTES_MAX - mail->bytes)
+	if (!mail_has_room(mail, frame))
 		return false;
 	mail->frames[mail->count++] = frame_ref(frame);
 	mail->bytes += frame->len;
@@ -134,6 +140,7 @@ attach(struct hub *h, struct leg *leg, const struct conn *c)
 	bool answer_held = leg == &leg->call->caller && leg->call->storing == CALL_ACTIVE;
 
 	leg->conn = c->id;
+	leg->heir.v = 0;
 	timer_disarm(h, &leg->absent_timer);
 	if (answer_held)
 		return;
@@ -145,10 +152,10 @@ static void
 ring(struct hub *h, const struct call *call, const struct conn *c)
 {
 	const struct member *caller = call->caller.user;
+	int64_t left_ms = call->timer.due_ms - h->now_ms;
 
 	send_frame(h, c->id,
-	    frame_incoming_call(
-		caller->id, call->id, caller->name, call->timer.due_ms - h->now_ms));
+	    frame_incoming_call(caller->id, call->id, caller->name, left_ms > 0 ? left_ms : 0));
 	mail_send(h, &call->callee.mail, c->id);
 }
 
@@ -174,7 +181,11 @@ static void
 to_active(struct hub *h, struct call *call)
 {
 	const struct conn *answerer = conn_find(h, call->answerer.conn);
+	bool lost = answerer == NULL;
 
+	/* If the one that answered is gone, the newest has most likely come in its place. */
+	if (lost && call->callee.user->conns != NULL)
+		answerer = call->callee.user->conns->prev; /* utlist: the head's is the tail */
 	timer_disarm(h, &call->timer);
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
 	timer_arm(h, &call->timer, h->settings.call_max_ms);
@@ -189,12 +200,22 @@ to_active(struct hub *h, struct call *call)
 		timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
 	else
 		call->callee.conn = answerer->id;
-	if (answerer != NULL && call->answerer.id[0] != '\0')
+	if (!lost && call->answerer.id[0] != '\0')
 		send_frame(h, answerer->id, frame_ack_call(call->answerer.id, call->id));
 	if (call->caller.conn.v != 0) {
 		mail_send(h, &call->caller.mail, call->caller.conn);
 		mail_clear(&call->caller.mail);
 	}
+}
+
+static bool
+is_among(const struct askers *all, const struct conn *c)
+{
+	for (unsigned i = 0; i < all->count; i++) {
+		if (conn_same(c->id, all->list[i].conn))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -204,11 +225,7 @@ is_told_of_end(const struct call *call, const struct conn *c)
 		return true;
 	if (call->state == CALL_RINGING && c->user == call->callee.user)
 		return true;
-	for (unsigned i = 0; i < call->enders.count; i++) {
-		if (conn_same(c->id, call->enders.list[i].conn))
-			return true;
-	}
-	return false;
+	return is_among(&call->starters, c) || is_among(&call->enders, c);
 }
 
 static void
@@ -244,22 +261,17 @@ to_ended(struct hub *h, struct call *call)
 static void
 move(struct hub *h, struct call *call, enum call_state to)
 {
-	call->state = to;
 	if (to != CALL_ACTIVE) /* both become BUSY, or both stop */
 		roster_changed(h);
-	switch (to) {
-	case CALL_RINGING:
-		to_ringing(h, call);
-		break;
-	case CALL_ACTIVE:
-		to_active(h, call);
-		break;
-	case CALL_ENDED:
-		to_ended(h, call);
-		return; /* it is no more */
-	case CALL_NONE:
-		break;
+	if (to == CALL_ENDED) {
+		to_ended(h, call); /* who is told goes by the state that it ended in */
+		return;
 	}
+	call->state = to;
+	if (to == CALL_RINGING)
+		to_ringing(h, call);
+	else if (to == CALL_ACTIVE)
+		to_active(h, call);
 	store_end(h, call);
 }
 
@@ -281,7 +293,7 @@ start_failed(struct hub *h, struct call *call, enum err outcome)
 		const struct asker *a = &call->enders.list[i];
 
 		send_frame(h, a->conn,
-		    frame_error("no_call", "The call did not come about", "call_end",
+		    frame_error("no_call", "The call did not come about", a->re,
 			a->id[0] == '\0' ? NULL : a->id));
 	}
 	call_free(h, call);
@@ -290,10 +302,10 @@ start_failed(struct hub *h, struct call *call, enum err outcome)
 }
 
 static void
-tell_unavailable(struct hub *h, const struct asker *a, const char *re)
+tell_unavailable(struct hub *h, const struct asker *a)
 {
 	send_frame(h, a->conn,
-	    frame_error("unavailable", "The database cannot take this now", re,
+	    frame_error("unavailable", "The database cannot take this now", a->re,
 		a->id[0] == '\0' ? NULL : a->id));
 }
 
@@ -309,12 +321,12 @@ give_up(struct hub *h, struct call *call, enum call_state to, enum err outcome)
 	}
 	if (to == CALL_ENDED) {
 		for (unsigned i = 0; i < call->enders.count; i++)
-			tell_unavailable(h, &call->enders.list[i], "call_end");
+			tell_unavailable(h, &call->enders.list[i]);
 		call->enders.count = 0;
 		timer_arm(h, &call->end_retry, END_RETRY_MS);
 		return;
 	}
-	tell_unavailable(h, &call->answerer, "call_accept");
+	tell_unavailable(h, &call->answerer);
 	mail_clear(&call->caller.mail); /* the answer, and what followed it */
 	if (call->timer.due_ms == 0)
 		want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
@@ -380,11 +392,14 @@ static void
 start_again(struct hub *h, struct conn *c, const struct message *m)
 {
 	struct call *call = c->user->call;
+	bool waits = call->state == CALL_NONE;
+	const char *refusal = NULL;
 
-	if (call->state == CALL_NONE)
-		askers_add(&call->starters, c, m->id);
-	else
-		send_frame(h, c->id, frame_call_response(m->to, call->id, NULL, m->id));
+	/* Whoever is told that there is a call is told of its end, too. */
+	if ((waits || !conn_same(c->id, call->caller.conn)) && !askers_add(&call->starters, c, m))
+		refusal = "rate_limited";
+	if (!waits || refusal != NULL)
+		send_frame(h, c->id, frame_call_response(m->to, call->id, refusal, m->id));
 }
 
 void
@@ -407,7 +422,7 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 		return;
 	}
 	call->caller.conn = c->id;
-	askers_add(&call->starters, c, m->id);
+	(void)!askers_add(&call->starters, c, m); /* the first finds room */
 	p = store_move(h, call, CALL_RINGING, PERSIST_CALL_START);
 	p->peer = callee->id;
 	memcpy(p->call_id, call->id, sizeof(p->call_id));
@@ -456,7 +471,10 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 		send_error(h, c, m, "no_call", "You are not in this call");
 		return;
 	}
-	askers_add(&call->enders, c, m->id);
+	if (!askers_add(&call->enders, c, m)) {
+		send_error(h, c, m, "rate_limited", "The call is being ended already");
+		return;
+	}
 	want_end(h, call, CALL_REASON_NONE, c->user->id);
 }
 
@@ -464,7 +482,7 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 static void
 accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
 {
-	asker_set(&call->answerer, c, m->id);
+	asker_set(&call->answerer, c, m);
 	store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
 }
 
@@ -485,17 +503,18 @@ calls_accept(struct hub *h, struct conn *c, const struct message *m)
 	}
 }
 
-/* May C take part in CALL's signalling? While it rings, all the callee's connections may. */
+/* May C take part in CALL's signalling? While it rings, all the callee's connections may; and any
+ * connection of hers where the one that the call was on is lost. */
 static bool
 may_signal(const struct call *call, const struct conn *c)
 {
 	if (is_ending(call))
 		return false;
 	if (c->user == call->caller.user)
-		return conn_same(c->id, call->caller.conn);
+		return call->caller.conn.v == 0 || conn_same(c->id, call->caller.conn);
 	if (call->storing == CALL_ACTIVE)
 		return conn_same(c->id, call->answerer.conn);
-	return call->state == CALL_RINGING || conn_same(c->id, call->callee.conn);
+	return call->callee.conn.v == 0 || conn_same(c->id, call->callee.conn);
 }
 
 /* Sends FRAME to LEG's user, or keeps it for her. Returns to how many connections it went; -1:
@@ -526,9 +545,11 @@ calls_signal(struct hub *h, struct conn *c, const struct message *m)
 {
 	struct call *call = c->user->call;
 	bool from_caller = c->user == call->caller.user;
-	bool answers = !from_caller && m->signal == SIGNAL_ANSWER && call->state == CALL_RINGING;
+	struct leg *own = from_caller ? &call->caller : &call->callee;
+	bool answers = !from_caller && m->signal == SIGNAL_ANSWER && call->state == CALL_RINGING &&
+		       call->storing == CALL_NONE;
 	struct frame *frame;
-	int n;
+	int n = -1;
 
 	if ((!from_caller && call->state == CALL_NONE) || !may_signal(call, c)) {
 		send_error(h, c, m, "no_call", "The call is not on this connection");
@@ -538,11 +559,15 @@ calls_signal(struct hub *h, struct conn *c, const struct message *m)
 		send_frame(h, c->id, NULL);
 		return;
 	}
+	if (own->conn.v == 0 && (from_caller || call->state == CALL_ACTIVE))
+		attach(h, own, c);
 	/* An answer leaves when the store knows that the call is ACTIVE; what follows it stays
 	 * behind it. */
-	if (answers && call->storing == CALL_NONE)
-		accept(h, call, c, m);
-	n = deliver(h, call, from_caller ? &call->callee : &call->caller, frame);
+	if (!answers || mail_has_room(&call->caller.mail, frame)) {
+		if (answers)
+			accept(h, call, c, m);
+		n = deliver(h, call, from_caller ? &call->callee : &call->caller, frame);
+	}
 	frame_unref(frame);
 	if (n < 0)
 		send_error(h, c, m, "recipient_offline",
@@ -557,20 +582,24 @@ calls_connected(struct hub *h, struct conn *c)
 	struct call *call = c->user->call;
 	struct leg *leg;
 
-	if (call == NULL || call->state == CALL_NONE || is_ending(call))
+	if (call == NULL)
 		return;
 	leg = c->user == call->caller.user ? &call->caller : &call->callee;
-	if (leg == &call->callee && call->state == CALL_RINGING)
-		ring(h, call, c);
-	else if (leg->conn.v == 0)
+	if (leg == &call->callee && call->state != CALL_ACTIVE) {
+		if (call->state == CALL_RINGING && !is_ending(call))
+			ring(h, call, c);
+	} else if (leg->conn.v == 0) {
 		attach(h, leg, c);
+	} else {
+		leg->heir = c->id;
+	}
 }
 
 void
 calls_lost(struct hub *h, struct conn *c)
 {
 	struct call *call = c->user->call;
-	struct conn *newest = c->user->conns->prev; /* utlist: the head's prev is the tail */
+	const struct conn *heir;
 	struct leg *leg;
 
 	if (call == NULL)
@@ -579,9 +608,10 @@ calls_lost(struct hub *h, struct conn *c)
 	if (!conn_same(leg->conn, c->id))
 		return;
 	leg->conn.v = 0;
-	/* A page that was loaded again connects before its old connection is known to be lost. */
-	if (newest != c)
-		attach(h, leg, newest);
+	/* A page that was loaded again connects before its old connection is known to be lost. A
+	 * connection that was there before is another device, which knows nothing of the call. */
+	if ((heir = conn_find(h, leg->heir)) != NULL)
+		attach(h, leg, heir);
 	else if (call->state != CALL_NONE)
 		timer_arm(h, &leg->absent_timer, h->settings.call_grace_ms);
 }

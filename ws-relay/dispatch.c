@@ -96,6 +96,21 @@ send_error(struct connection *c, const struct message *m, const char *code, cons
 	frame_unref(f);
 }
 
+/* M is not carried out, whatever it says. A call_start has its call_response even then. */
+static void
+turn_down(struct connection *c, const struct message *m, const char *code, const char *why)
+{
+	struct frame *f;
+
+	if (m->type != MESSAGE_CALL_START || m->to.v == 0) {
+		send_error(c, m, code, why);
+		return;
+	}
+	f = frame_call_response(m->to, m->call_id, code, m->id);
+	send_or_close(c, f);
+	frame_unref(f);
+}
+
 static void
 recipient_found(struct lookup *l, const struct job *j)
 {
@@ -112,7 +127,7 @@ recipient_found(struct lookup *l, const struct job *j)
 	/* It was read before, so what can fail now is memory. */
 	if (message_read(p->text, p->len, &m, &refusal) != ERR_OK ||
 	    (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND)) {
-		send_error(c, &m, "unavailable", "The database cannot take this now");
+		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
 		m.to_role = j->outcome == ERR_OK ? j->user.role : ROLE_NONE;
 		relay_event(p->relay,
@@ -153,7 +168,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	enum err e = message_read(text, len, &m, &refusal);
 
 	if (!conn_allow(c, now_ms)) {
-		send_error(c, &m, "rate_limited", "Too many messages: this one was dropped");
+		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
 	} else if (e == ERR_INVALID) {
 		send_error(c, &m, refusal.code, refusal.message);
 		conn_misbehaved(c, now_ms);
@@ -163,7 +178,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		ev.message = &m;
 		relay_event(r, &ev);
 	} else if (!park(r, ev.conn, m.to, text, len)) {
-		send_error(c, &m, "unavailable", "Too much is waiting for the database");
+		turn_down(c, &m, "unavailable", "Too much is waiting for the database");
 	}
 	message_fini(&m);
 }

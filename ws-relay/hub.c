@@ -72,20 +72,24 @@ timer_disarm(struct hub *h, struct timer *t)
 }
 
 void
-asker_set(struct asker *a, const struct conn *c, const char *id)
+asker_set(struct asker *a, const struct conn *c, const struct message *m)
 {
-	size_t len = id == NULL ? 0 : strnlen(id, sizeof(a->id) - 1);
+	const char *id = m->id == NULL ? "" : m->id;
+	size_t len = strnlen(id, sizeof(a->id) - 1);
 
 	a->conn = c->id;
-	memcpy(a->id, id == NULL ? "" : id, len);
+	a->re = message_type_name(m->type);
+	memcpy(a->id, id, len);
 	a->id[len] = '\0';
 }
 
-void
-askers_add(struct askers *all, const struct conn *c, const char *id)
+bool
+askers_add(struct askers *all, const struct conn *c, const struct message *m)
 {
-	if (all->count < ASKERS_MAX)
-		asker_set(&all->list[all->count++], c, id);
+	if (all->count == ASKERS_MAX)
+		return false;
+	asker_set(&all->list[all->count++], c, m);
+	return true;
 }
 
 static void
@@ -252,7 +256,7 @@ on_set_status(struct hub *h, struct conn *c, const struct message *m)
 		send_error(h, c, m, "unavailable", "The database cannot take this now");
 		return;
 	}
-	asker_set(&w->asker, c, m->id);
+	asker_set(&w->asker, c, m);
 	persist(h, PERSIST_STATUS, c->user->id)->status = m->status;
 	w->seq = h->seq;
 	DL_APPEND(h->status_writes, w);

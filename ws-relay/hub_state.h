@@ -70,13 +70,15 @@ struct leg {
 	struct member *user;
 	struct call *call;
 	struct conn_id conn; /* the connection that the call is on; 0: none (yet, or lost) */
+	struct conn_id heir; /* the newest that has come since; 0: none */
 	struct timer absent_timer;
 	struct mail mail;
 };
 
-/* Who waits for an answer, and under which id of his own ("": none). */
+/* Who waits for an answer, to what, and under which id of his own ("": none). */
 struct asker {
 	struct conn_id conn;
+	const char *re; /* the message's type; static */
 	char id[CLIENT_ID_SIZE];
 };
 
@@ -148,9 +150,9 @@ void timer_arm(struct hub *h, struct timer *t, int64_t length_ms);
 void timer_disarm(struct hub *h, struct timer *t);
 
 /* Who waits (hub.c). */
-void asker_set(struct asker *a, const struct conn *c, const char *id);
-void askers_add(struct askers *all, const struct conn *c,
-    const char *id); /* past ASKERS_MAX: nobody is added */
+void asker_set(struct asker *a, const struct conn *c, const struct message *m);
+MUST_USE bool askers_add(
+    struct askers *all, const struct conn *c, const struct message *m); /* false: it is full */
 
 /* roster.c: users, their connections and their presence. */
 struct member *member_find(struct hub *h, struct user_id id); /* NULL: unknown */

@@ -141,6 +141,12 @@ static const struct {
 	[MESSAGE_SET_STATUS] = { "set_status", read_set_status, false },
 };
 
+const char *
+message_type_name(enum message_type type)
+{
+	return shapes[type].type;
+}
+
 static enum message_type
 type_from_name(const char *name)
 {

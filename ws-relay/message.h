@@ -59,3 +59,6 @@ struct refusal {
 MUST_USE enum err message_read(
     const char *text, size_t len, struct message *out, struct refusal *r);
 void message_fini(struct message *m);
+
+/* Its "type" on the wire. Static. */
+const char *message_type_name(enum message_type type);

@@ -169,6 +169,15 @@ store_end(struct store *s, enum err so_far)
 }
 
 bool
+store_gone(struct store *s)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	       moved != 0;
+}
+
+bool
 store_changed(struct store *s)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_DATA_VERSION);

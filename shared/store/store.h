@@ -38,6 +38,9 @@ MUST_USE enum err store_begin(struct store *s);
 /* Commits where SO_FAR is ERR_OK, else rolls back. Returns SO_FAR, or why the commit failed. */
 MUST_USE enum err store_end(struct store *s, enum err so_far);
 
+/* Is the file no longer where it was opened? What is written then is lost. One stat(). */
+bool store_gone(struct store *s);
+
 /* Has another connection committed since the last call? About 2 us. */
 bool store_changed(struct store *s);
 

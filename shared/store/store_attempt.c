@@ -2,8 +2,19 @@
 
 #include "store/sql.h"
 
-/* When all that BUCKET owes is won back; now, where it owes nothing. A clock that was set back
- * would make it wait for ever: nobody owes more than the whole burst. */
+static enum err
+put(struct store *s, const char *bucket, int64_t free_ms)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_ATTEMPT_PUT);
+
+	sqlite3_bind_text(st, 1, bucket, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, free_ms);
+	return sql_run(s, st);
+}
+
+/* When all that BUCKET owes is won back; now, where it owes nothing. Nobody owes more than the
+ * whole burst: where a clock that was set back left more, that is written down as well, or it would
+ * be owed until the clock comes there again. */
 static enum err
 free_at(struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms, int64_t *out)
 {
@@ -17,10 +28,11 @@ free_at(struct store *s, const char *bucket, struct attempt_rate rate, int64_t n
 		return e == ERR_NOT_FOUND ? ERR_OK : e;
 	if (sqlite3_column_int64(st, 0) > now_ms)
 		*out = sqlite3_column_int64(st, 0);
-	if (*out > most)
-		*out = most;
 	sqlite3_reset(st);
-	return ERR_OK;
+	if (*out <= most)
+		return ERR_OK;
+	*out = most;
+	return put(s, bucket, most);
 }
 
 enum err
@@ -39,16 +51,13 @@ store_attempt_check(
 enum err
 store_attempt_count(struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms)
 {
-	sqlite3_stmt *put = sql_get(s, SQL_ATTEMPT_PUT);
 	sqlite3_stmt *trim = sql_get(s, SQL_ATTEMPT_TRIM);
 	int64_t owed_until;
 	enum err e;
 
 	if ((e = free_at(s, bucket, rate, now_ms, &owed_until)) != ERR_OK)
 		return e;
-	sqlite3_bind_text(put, 1, bucket, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(put, 2, owed_until + rate.every_ms);
-	if ((e = sql_run(s, put)) != ERR_OK)
+	if ((e = put(s, bucket, owed_until + rate.every_ms)) != ERR_OK)
 		return e;
 	sqlite3_bind_int64(trim, 1, now_ms);
 	return sql_run(s, trim);

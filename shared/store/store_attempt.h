@@ -11,7 +11,8 @@ struct attempt_rate {
 };
 
 /* Would one more attempt in BUCKET (at most 400 bytes) be within RATE now? ERR_OK: yes. ERR_BUSY:
- * no, and *WAIT_MS is when. Reads only: attempts that are refused do not lengthen the wait. */
+ * no, and *WAIT_MS is when. In a transaction, to be committed in both cases. Attempts that are
+ * refused do not lengthen the wait. */
 MUST_USE enum err store_attempt_check(struct store *s, const char *bucket, struct attempt_rate rate,
     int64_t now_ms, int64_t *wait_ms);
 

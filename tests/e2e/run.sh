@@ -3,8 +3,6 @@
 # shellcheck source=../support/stack.sh
 . "$(dirname "$0")/../support/stack.sh"
 
-program_pids() { pgrep -g "$(ps -o pgid= -p "$stack_pid" | tr -d ' ')" -x "$1"; }
-is_ready() { curl -fsS -m 2 -o /dev/null "$base/readyz" 2>/dev/null; }
 all_gone() { [ -z "$(pgrep -s "$1")" ]; }
 
 stack_start

@@ -1,10 +1,14 @@
 """For the end-to-end tests: a stack of the real three programs of one's own, REST calls, and WebSocket clients."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -19,6 +23,9 @@ BUILD = Path(os.environ.get("TELEMED_BUILD", ROOT / "build/gcc"))
 
 # Generous: a busy machine must not fail a test.
 PATIENCE = 20
+
+# An id that is in order and nobody's.
+NOBODY = 2**53 - 1
 
 
 def free_port():
@@ -38,6 +45,10 @@ def wait_until(condition, what, seconds=PATIENCE):
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 class Stack:
     """scripts/run with settings of its own; `with Stack(TELEMED_RING_TIMEOUT=2) as stack:`"""
 
@@ -45,8 +56,6 @@ class Stack:
         self.dir = tempfile.TemporaryDirectory(prefix="telemed-test.")
         self.data = Path(self.dir.name) / "data"
         self.port = free_port()
-        self.http = f"http://127.0.0.1:{self.port}"
-        self.ws = f"ws://127.0.0.1:{self.port}/ws"
         self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0"}
         self.settings.update({k: str(v) for k, v in settings.items()})
         self.process = None
@@ -61,13 +70,28 @@ class Stack:
         self.dir.cleanup()
 
     def start(self):
-        env = {**os.environ, **self.settings, "TELEMED_PORT": str(self.port), "TELEMED_DATA_DIR": str(self.data)}
         self.log = open(Path(self.dir.name) / "log", "ab")
         self.out = open(Path(self.dir.name) / "out", "wb")
-        self.process = subprocess.Popen([ROOT / "scripts/run", BUILD], env=env, stdin=subprocess.DEVNULL,
-                                        stdout=self.out, stderr=self.log, start_new_session=True)
-        out = Path(self.dir.name) / "out"
-        wait_until(lambda: b"telemed: ready" in out.read_bytes(), "the stack to be ready", 30)
+        for tries in range(5):
+            env = {**os.environ, **self.settings, "TELEMED_PORT": str(self.port), "TELEMED_DATA_DIR": str(self.data)}
+            self.process = subprocess.Popen([ROOT / "scripts/run", BUILD], env=env, stdin=subprocess.DEVNULL,
+                                            stdout=self.out, stderr=self.log, start_new_session=True)
+            wait_until(lambda: self.is_ready() or self.process.poll() is not None, "the stack to be ready", 30)
+            if self.process.poll() is None:
+                return
+            self.port = free_port()  # somebody else was quicker
+        raise AssertionError("the stack does not start: " + self.log_text()[-500:])
+
+    def is_ready(self):
+        return b"telemed: ready" in (Path(self.dir.name) / "out").read_bytes()
+
+    @property
+    def http(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self):
+        return f"ws://127.0.0.1:{self.port}/ws"
 
     def stop(self):
         if self.process is None:
@@ -88,7 +112,47 @@ class Stack:
         return [int(p) for p in got.stdout.split()]
 
     def kill(self, program, sig=signal.SIGKILL):
-        os.kill(self.pids(program)[0], sig)
+        """Returns when it is gone; it is started again."""
+        pid = self.pids(program)[0]
+        os.kill(pid, sig)
+        wait_until(lambda: pid not in self.pids(program), f"{program} to be gone")
+
+    def memory(self, program, kind="VmRSS"):
+        """What PROGRAM takes, in bytes."""
+        with open(f"/proc/{self.pids(program)[0]}/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith(kind + ":"))
+
+    @property
+    def relay_socket(self):
+        return self.data / "run/relay.sock"
+
+    def metric(self, name):
+        """A number of /metrics."""
+        with urllib.request.urlopen(self.http + "/metrics", timeout=PATIENCE) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return int(line.split()[1])
+        raise AssertionError(f"/metrics has no {name}")
+
+    def sql(self, query, *values):
+        """The rows of a question to the database."""
+        db = sqlite3.connect(f"file:{self.data}/telemed.db?mode=ro", uri=True, timeout=PATIENCE)
+        try:
+            return db.execute(query, values).fetchall()
+        finally:
+            db.close()
+
+    def live_calls(self):
+        return self.sql("SELECT call_id, caller_id, callee_id, state FROM call WHERE state <> 'ENDED'")
+
+    def sign(self, id, role, ttl, **claims):
+        """A token as the stack's own, for TTL seconds from now."""
+        now = int(time.time())
+        payload = {"sub": str(id), "role": role, "iat": min(now, now + ttl), "exp": now + ttl, "jti": os.urandom(8).hex(), **claims}
+        parts = [base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, payload)]
+        secret = (self.data / "secret").read_bytes()
+        parts.append(base64url(hmac.digest(secret, ".".join(parts).encode(), hashlib.sha256)))
+        return ".".join(parts)
 
     def rest(self, method, path, body=None, token=None, headers=None):
         """(status, JSON or None) of one request."""
@@ -129,13 +193,31 @@ class User:
     def __init__(self, stack, id, name, role, token):
         self.stack, self.id, self.name, self.role, self.token = stack, id, name, role, token
 
+    async def open(self, token=None, **options):
+        """A connection of which nothing is known yet."""
+        url = f"{self.stack.ws}?token={token or self.token}"
+        return Client(self, await websockets.connect(url, open_timeout=PATIENCE, ping_interval=None, max_size=None, **options))
+
     async def connect(self, **options):
         """A connection that has had its first user list."""
-        socket = await websockets.connect(f"{self.stack.ws}?token={self.token}", open_timeout=PATIENCE, ping_interval=None, max_size=None,
-                                          **options)
-        client = Client(self, socket)
+        client = await self.open(**options)
         await client.wait("users")
         return client
+
+    async def reconnect(self):
+        """A connection as soon as there is something to connect to again."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self.connect()
+            except (websockets.InvalidStatusCode, websockets.InvalidMessage, OSError):
+                assert time.monotonic() < deadline, "nothing to connect to came back"
+                await asyncio.sleep(0.02)
+
+    def set_status(self, status):
+        """Over REST."""
+        code, got = self.stack.rest("POST", "/doctors/status", {"status": status}, self.token)
+        assert code == 200, got
 
 
 class Client:
@@ -147,13 +229,16 @@ class Client:
         self.user, self.socket = user, socket
         Client.open.append(self)
         self.got = []
+        self.texts = []  # the same, as it came
         self.seen = {}
         self.changed = asyncio.Event()
+        self.barriers = 0
         self.reader = asyncio.ensure_future(self.read())
 
     async def read(self):
         try:
             async for text in self.socket:
+                self.texts.append(text)
                 self.got.append(json.loads(text))
                 self.changed.set()
         except websockets.ConnectionClosed:
@@ -179,42 +264,77 @@ class Client:
                 return i
         return None
 
-    async def wait(self, type, match=lambda m: True, seconds=PATIENCE):
-        """The next message of TYPE that matches; those of the type before it are passed over."""
+    async def until(self, condition, what, seconds=PATIENCE):
+        """Waits until CONDITION() is true, looking whenever something has come, and returns what it returned."""
         deadline = time.monotonic() + seconds
         while True:
             self.changed.clear()
-            i = self.find(type, match, self.seen.get(type, 0))
-            if i is not None:
-                self.seen[type] = i + 1
-                return self.got[i]
+            got = condition()
+            if got:
+                return got
             left = deadline - time.monotonic()
             assert left > 0 and not self.reader.done(), \
-                f"no {type} came" + ("" if left > 0 else f" in {seconds} s") + f"; got {self.got[-8:]}, closed {self.socket.close_code}"
+                f"no {what} came" + ("" if left > 0 else f" in {seconds} s") + f", but {self.last(8)}; closed: {self.socket.close_code}"
             try:
                 await asyncio.wait_for(self.changed.wait(), left)
             except asyncio.TimeoutError:
                 pass
 
+    def last(self, n):
+        """What came last, but for the user lists before the newest."""
+        return [m for m in self.got if m["type"] != "users"][-n:] + self.all("users")[-1:]
+
+    async def wait(self, type, match=lambda m: True, seconds=PATIENCE):
+        """The next message of TYPE that matches; those of the type before it are passed over."""
+        def next_one():
+            i = self.find(type, match, self.seen.get(type, 0))
+            if i is None:
+                return None
+            self.seen[type] = i + 1
+            return self.got[i]
+        return await self.until(next_one, type, seconds)
+
     async def barrier(self):
-        """Waits until the relay has handled all that was sent before on this connection."""
-        self.barriers = getattr(self, "barriers", 0) + 1
-        id = f"barrier-{self.barriers}"
-        await self.send("signal", to=self.user.id, id=id)  # refused, and so without effect
-        await self.wait("error", lambda m: m.get("id") == id)
+        """Waits until all that was sent before on this connection has been handled, and stored where it is to be stored: a look-up
+        that is asked for when another has been answered comes behind all that was to be written before that one."""
+        for _ in range(2):
+            self.barriers += 1
+            id = f"barrier-{self.barriers}"
+            await self.send("chat", to=NOBODY, id=id, message="Is anybody there?")
+            await self.wait("error", lambda m: m.get("id") == id)
+
+    def all(self, type, match=lambda m: True):
+        return [m for m in self.got if m["type"] == type and match(m)]
 
     def count(self, type, match=lambda m: True):
-        return sum(1 for m in self.got if m["type"] == type and match(m))
+        return len(self.all(type, match))
+
+    def statuses(self, user, since=0):
+        """What the user lists showed of USER, one after another; None: nothing."""
+        return [{u["id"]: u["status"] for u in m["users"]}.get(user.id) for m in self.got[since:] if m["type"] == "users"]
 
     async def wait_status(self, user, status):
-        """Until a user list shows USER with STATUS (None: not at all). Looks at the newest list first."""
-        def shows(m):
-            shown = {u["id"]: u["status"] for u in m["users"]}
-            return shown.get(user.id) == status
-        lists = [m for m in self.got if m["type"] == "users"]
-        if lists and shows(lists[-1]):
-            return lists[-1]
-        return await self.wait("users", shows)
+        """Until the newest user list shows USER with STATUS (None: not at all)."""
+        await self.until(lambda: self.statuses(user)[-1:] == [status], f"user list with {user.name} {status}")
+
+    async def newest_list(self):
+        """{id: status} of a user list that holds all that has changed before now: it holds a change that was made after that."""
+        marker = self.user.stack.doctor()
+        marker.set_status("ONLINE")
+        await self.wait_status(marker, "ONLINE")
+        return {u["id"]: u["status"] for u in self.all("users")[-1]["users"]}
+
+    async def reach(self, user, connections):
+        """Until USER has so many connections (besides this one)."""
+        async def delivered():
+            id = f"reach-{time.monotonic()}"
+            await self.send("chat", to=user, id=id, message="Are you there?")
+            answer = await self.until(lambda: next((m for m in self.got if m.get("id") == id), None), "answer")
+            return answer["data"]["delivered"] if answer["type"] == "ack" else 0
+        deadline = time.monotonic() + PATIENCE
+        while await delivered() != connections:
+            assert time.monotonic() < deadline, f"{user.name} does not have {connections} connections"
+            await asyncio.sleep(0.05)
 
     async def closed(self, seconds=PATIENCE):
         """Waits for the end; the close code."""
@@ -237,13 +357,41 @@ class Client:
         await self.reader
 
 
-async def call(patient, doctor, call_id="c1"):
-    """patient and doctor are connections; returns when the call is ACTIVE for both."""
+async def both(stack):
+    """A patient's and a doctor's connection."""
+    return await stack.patient().connect(), await stack.doctor().connect()
+
+
+async def ring(patient, doctor, call_id="c1"):
+    """patient and doctor are connections; returns when the call rings, with the doctor's incoming_call."""
     await patient.send("call_start", to=doctor.user, callId=call_id)
     answer = await patient.wait("call_response")
     assert answer["data"] == {"callId": call_id, "ok": True}, answer
-    await doctor.wait("incoming_call", lambda m: m["data"]["callId"] == call_id)
+    return await doctor.wait("incoming_call", lambda m: m["data"]["callId"] == call_id)
+
+
+async def call(patient, doctor, call_id="c1"):
+    """Returns when the call is ACTIVE for both."""
+    await ring(patient, doctor, call_id)
     await patient.send("signal", to=doctor.user, signalType="offer", sdpOrIce="o")
     await doctor.wait("signal")
     await doctor.send("signal", to=patient.user, signalType="answer", sdpOrIce="a")
     await patient.wait("signal")
+
+
+async def assert_free(patient, doctor):
+    """Both are shown as free, and they are: the next call comes about."""
+    for client in (patient, doctor):
+        shown = await client.newest_list()
+        assert shown[patient.user.id] == shown[doctor.user.id] == "ONLINE", shown
+    assert doctor.user.stack.status_of(doctor.user) == "ONLINE"
+    await call(patient, doctor, "the-next-one")
+    await patient.send("call_end")
+    await doctor.wait("call_end", lambda m: m["data"]["callId"] == "the-next-one")
+
+
+async def assert_no_call(client, type, **members):
+    """This message is answered with no_call."""
+    await client.send(type, id=f"no {type}", **members)
+    error = await client.wait("error", lambda m: m.get("id") == f"no {type}")
+    assert (error["code"], error["re"]) == ("no_call", type), error

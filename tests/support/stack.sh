@@ -54,6 +54,7 @@ stack_start() {
 
 stack_stop() {
 	[ -n "$stack_pid" ] || return 0
+	pkill -CONT -s "$stack_pid" # what a test has stopped could not end
 	kill -TERM "$stack_pid" 2>/dev/null
 	wait "$stack_pid"
 	local code=$?
@@ -79,11 +80,14 @@ rest() {
 	shift 2
 	[ $# -gt 0 ] && shift
 	local data=()
-	[ -n "$body_text" ] && data=(--data-binary "$body_text")
+	[ -n "$body_text" ] && data=(--data-binary "$body_text") # or @FILE
+	: >"$work/head"
+	: >"$work/body"
 	[ "$method" = HEAD ] && data+=(-I) || data+=(-X "$method")
 	status=$(curl -sS -m 30 -D "$work/head" -o "$work/body" -w '%{http_code}' "${data[@]}" "$@" "$base$path") || status=000
 	body=$(tr -d '\0' <"$work/body" 2>/dev/null)
 	head=$(tr -d '\r' <"$work/head")
+	detail="$method $path got $status: ${body:0:500}"
 }
 
 # field PATH: of the JSON in $body, like .user.id
@@ -96,15 +100,64 @@ for k in sys.argv[2].strip(".").split("."):
 print(v if isinstance(v, str) else json.dumps(v))' "$body" "$1" 2>/dev/null
 }
 
-# expect STATUS [CODE]: what the last rest got. A problem must be complete.
+# json EXPRESSION [ARGUMENT...]: does the Python expression hold for b, the JSON of $body? a is the list of arguments.
+json() {
+	/usr/bin/python3 -c '
+import json, re, sys
+b, a = json.load(open(sys.argv[1], "rb")), sys.argv[3:]
+sys.exit(not eval("(" + sys.argv[2] + ")"))' "$work/body" "$@" 2>/dev/null
+}
+
+# header NAME: its value in the last answer. Fails where there is none.
+header() {
+	local line
+	line=$(grep -im 1 "^$1: ." <<<"$head") && echo "${line#*: }"
+}
+
+# expect STATUS [CODE]: what the last rest got. A problem must be complete, with the headers that its status calls for.
 expect() {
-	detail="wanted $*; got $status: $body"
+	detail="wanted $*; $detail"
 	[ "$status" = "$1" ] || return 1
 	[ $# -lt 2 ] && return 0
-	[ "$(field .code)" = "$2" ] && [ "$(field .status)" = "$1" ] && [ -n "$(field .title)" ] &&
-		[ -n "$(field .detail)" ] && [ -n "$(field .instance)" ] && [ -n "$(field .type)" ] &&
-		grep -qi '^content-type: application/problem+json' <<<"$head"
+	[ "$(header Content-Type)" = application/problem+json ] || return 1
+	json 'set(b) == {"type", "title", "status", "detail", "code", "instance"} | ({"errors"} if a[1] == "validation_failed" else set())
+		and b["status"] == int(a[0]) and b["code"] == a[1] and b["instance"] == (a[2] or b["instance"])
+		and all(isinstance(b[k], str) and b[k] for k in ("type", "title", "detail", "instance"))' \
+		"$1" "$2" "$(header X-Request-Id)" || return 1
+	case $1 in
+	401) header WWW-Authenticate | grep -q '^Bearer ' ;;
+	405) header Allow ;;
+	429 | 503) [[ $(header Retry-After) =~ ^[1-9][0-9]*$ ]] ;;
+	esac >/dev/null
 }
+
+# faults FIELD...: does the problem name just these fields?
+faults() { json 'sorted(e["field"] for e in b["errors"]) == sorted(a) and all(e["code"] and e["detail"] for e in b["errors"])' "$@"; }
+
+# as TOKEN METHOD PATH [BODY] [curl's options...]: rest with that token.
+as() {
+	local bearer="Authorization: Bearer $1" method=$2 path=$3 body_text=${4-}
+	shift 3
+	[ $# -gt 0 ] && shift
+	rest "$method" "$path" "$body_text" -H "$bearer" "$@"
+}
+
+# db SQL: run by the sqlite3 shell on the stack's database.
+db() { sqlite3 -cmd '.timeout 10000' "$work/data/telemed.db" "$1"; }
+
+# program_pids NAME: its processes in this stack, the oldest first.
+program_pids() { pgrep -s "$stack_pid" -x "$1"; }
+
+# cpu_ticks NAME: the processor time that its processes in this stack have used.
+cpu_ticks() {
+	local pid total=0
+	for pid in $(program_pids "$1"); do
+		total=$((total + $(awk '{ print $14 + $15 }' "/proc/$pid/stat")))
+	done
+	echo $total
+}
+
+is_ready() { curl -fsS -m 2 -o /dev/null "$base/readyz" 2>/dev/null; }
 
 # register ROLE NAME: sets $token and $id; the email is NAME@example.org, the password "password".
 register() {

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# A disk that is full: writes are refused whole, reads go on, and all is well when there is room again. Needs a file system of its
+# own to fill, which a namespace of its own may mount; where that is not allowed the test is skipped.
+if [ -z "${TELEMED_TEST_NAMESPACE-}" ]; then
+	unshare -rm mount -t tmpfs tmpfs /mnt 2>/dev/null || exit 77
+	TELEMED_TEST_NAMESPACE=1 exec unshare -rm "$0"
+fi
+mount -t tmpfs tmpfs /mnt || exit 1
+export TMPDIR=/mnt # gone with the namespace
+# shellcheck source=../support/stack.sh
+. "$(dirname "$0")/../support/stack.sh"
+
+mkdir "$work/data"
+mount -t tmpfs -o size=4m tmpfs "$work/data"
+stack_start TELEMED_AUTH_RATE=1000
+register DOCTOR dora
+dora=$token
+state() { db 'SELECT id, name, email, status, rev FROM user ORDER BY id; SELECT * FROM auth_attempt'; }
+before=$(state)
+
+fill() { head -c 8m /dev/zero 2>/dev/null >>"$work/data/ballast"; }
+for _ in 1 2 3; do
+	fill
+	for path in /auth/register /auth/login /doctors/status; do
+		as "$dora" POST $path '{"name":"late","email":"dora@example.org","password":"password","role":"PATIENT","status":"ONLINE"}'
+		expect 503 unavailable
+		ok "$path is refused"
+	done
+done
+as "$dora" GET /doctors
+expect 200 && [ "$(field .doctors.0.status)" = OFFLINE ]
+ok 'the list is answered'
+is_ready
+ok 'it is ready to be read'
+[ "$(state)" = "$before" ]
+ok 'nothing has been written by halves'
+rm "$work/data/ballast"
+as "$dora" POST /doctors/status '{"status":"ONLINE"}'
+expect 200
+ok 'when there is room again a status is set'
+register PATIENT paul
+expect 201
+ok 'and a patient registers'
+[ "$(db 'PRAGMA integrity_check')" = ok ]
+ok 'the database is whole'
+stack_stop
+stack_start
+as "$dora" GET /doctors
+expect 200 && [ "$(field .doctors.0.status)" = ONLINE ]
+ok 'and is so after a restart'
+stack_stop
+umount "$work/data"

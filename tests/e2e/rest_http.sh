@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# HTTP itself: methods, paths, sizes, origins, malformed requests.
+# shellcheck source=../support/stack.sh
+. "$(dirname "$0")/../support/stack.sh"
+
+# raw FORMAT: sends what printf writes, and reads to the end: sets $status, $body and $head as rest does.
+raw() {
+	# shellcheck disable=SC2059 # that is what it is for
+	printf "$1" >"$work/raw"
+	/usr/bin/python3 - "$port" "$work" <<'PY'
+import socket, sys
+work = sys.argv[2]
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20) as s:
+    s.settimeout(20)
+    s.sendall(open(work + "/raw", "rb").read())
+    got = b""
+    while more := s.recv(65536):
+        got += more
+head, _, body = got.partition(b"\r\n\r\n")
+open(work + "/head", "wb").write(head + b"\r\n")
+open(work + "/body", "wb").write(body)
+PY
+	head=$(tr -d '\r' <"$work/head") body=$(tr -d '\0' <"$work/body")
+	status=${head#* } status=${status%% *}
+	detail="$1 got $status: ${body:0:500}"
+}
+has_no() { ! header "$1" >/dev/null; }
+same_set() { [ "$(tr -s ', ' '\n' <<<"$1" | sort | xargs)" = "$(tr ' ' '\n' <<<"$2" | sort | xargs)" ]; }
+
+stack_start TELEMED_ALLOWED_ORIGINS=https://clinic.example,https://other.example:8443
+register DOCTOR dora
+login='{"email":"dora@example.org","password":"password"}'
+
+# Methods.
+for route in 'GET HEAD OPTIONS:/doctors /auth/me /livez /readyz /metrics' 'POST OPTIONS:/auth/register /auth/login /doctors/status'; do
+	allowed=${route%%:*}
+	for path in ${route#*:}; do
+		for method in GET POST PUT PATCH DELETE TRACE CONNECT PROPFIND; do
+			[[ " $allowed " == *" $method "* ]] && continue
+			as "$token" $method "$path" '' -H 'Content-Length: 0'
+			expect 405 method_not_allowed && same_set "$(header Allow)" "$allowed"
+			ok "$method $path is not allowed"
+		done
+		rest OPTIONS "$path"
+		expect 204 && same_set "$(header Allow)" "$allowed" && [ ! -s "$work/body" ]
+		ok "OPTIONS $path says what is"
+		as "$token" HEAD "$path"
+		if [[ $allowed == *HEAD* ]]; then expect 200 && [[ $(header Content-Length) =~ ^[1-9] ]]; else [ "$status" = 405 ] && header Allow >/dev/null; fi
+		ok "HEAD $path"
+	done
+done
+raw "HEAD /doctors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\nConnection: close\r\n\r\n"
+expect 200 && [ -z "$body" ]
+ok 'HEAD has no body'
+as "$token" GET /doctors
+[ "$(header Content-Length)" = "$(stat -c %s "$work/body")" ]
+ok 'GET has as much as it says'
+rest FOO /doctors
+expect 501 not_implemented
+ok 'an unknown method is not implemented'
+rest GET /doctors '{}'
+expect 400 bad_request
+ok 'GET with a body is refused at the edge'
+
+# Paths.
+for path in / /nope /auth /auth/ /auth/login/ /auth/login/x /AUTH/login /doctors/ /DOCTORS /doctors/status/ /doctors/1 /doctor /doctorss /ws/ /wsx /livez/x \
+	/404.html /index.html /errors/404.html '/doctors;x' /doctors%2f /doctors%20 "/$(printf '%0300d' 0)" "/doctors$(printf '/%.0s' {1..300})x"; do
+	as "$token" GET "$path" '' --path-as-is
+	expect 404 not_found
+	ok "${path:0:40} is not there"
+done
+for method in POST PUT DELETE OPTIONS; do
+	rest $method /nope '{}'
+	expect 404 not_found
+	ok "nor is it for $method"
+done
+for path in /auth/../doctors //doctors ///doctors /./doctors /auth/./../doctors /../../doctors /%2e%2e/doctors /%64octors '/doctors?a=b&c' '/doctors?/../auth/me'; do
+	as "$token" GET "$path" '' --path-as-is
+	expect 200 && json 'set(b) == {"doctors"}'
+	ok "$path is /doctors"
+done
+for path in //auth/login /auth//login /doctors/../auth/login /auth/%6cogin '/auth/login?x=1'; do
+	rest POST "$path" "$login" --path-as-is
+	expect 200
+	ok "$path is /auth/login"
+done
+for path in /doctors%00 '/doctors%0a' '/doctors%0d%0aX:y'; do
+	as "$token" GET "$path"
+	expect 400 bad_request
+	ok "$path is refused at the edge"
+done
+
+# Sizes.
+printf '%-16384s' "$login" >"$work/cap"
+printf '%-16385s' "$login" >"$work/past"
+{ printf '{"email":"dora@example.org","password":"' && head -c 1048576 /dev/zero | tr '\0' x && printf '"}'; } >"$work/huge"
+for how in Content-Length:\ {16384,16385,1048616} 'Transfer-Encoding: chunked'; do
+	case $how in
+	*16384) rest POST /auth/login @"$work/cap" && expect 200 ;;
+	*16385) rest POST /auth/login @"$work/past" && expect 413 too_large ;;
+	*1048616) rest POST /auth/login @"$work/huge" && expect 413 too_large ;;
+	*) rest POST /auth/login @"$work/cap" -H "$how" && expect 200 ;;
+	esac
+	ok "a body of $how"
+done
+for file in past huge; do
+	rest POST /auth/login @"$work/$file" -H 'Transfer-Encoding: chunked'
+	expect 413 too_large
+	ok "a chunked body of $(stat -c %s "$work/$file")"
+done
+for way in "X-Long: $(printf '%09000d' 0)" "Authorization: Bearer $(printf '%09000d' 0)" "Cookie: $(printf '%09000d' 0)"; do
+	rest GET /doctors '' -H "$way"
+	expect 431 too_large
+	ok "a head of 9 KiB: ${way%%:*}"
+done
+rest GET "/doctors?$(printf '%09000d' 0)"
+[[ $status =~ ^4(14|31)$ ]] && expect "$status" too_large
+ok 'an address of 9 KiB'
+
+# Origins.
+no_cors() { ! grep -qi '^access-control-' <<<"$head"; }
+preflight() { rest OPTIONS "$1" '' -H "Origin: $2" -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: authorization,content-type'; }
+vary() { header Vary | grep -qi origin; }
+for origin in https://clinic.example https://other.example:8443 "$base"; do
+	preflight /doctors/status "$origin"
+	[[ $status =~ ^20[04]$ ]] && [ "$(header Access-Control-Allow-Origin)" = "$origin" ] && vary && header Access-Control-Allow-Methods | grep -qw POST &&
+		header Access-Control-Allow-Headers | grep -qi authorization && header Access-Control-Allow-Headers | grep -qi content-type
+	ok "$origin may ask, and is told so"
+	as "$token" GET /doctors '' -H "Origin: $origin"
+	expect 200 && [ "$(header Access-Control-Allow-Origin)" = "$origin" ] && vary && has_no Access-Control-Allow-Credentials
+	ok "$origin may read"
+	rest GET /doctors '' -H "Origin: $origin"
+	expect 401 unauthenticated && [ "$(header Access-Control-Allow-Origin)" = "$origin" ]
+	ok "$origin may read a refusal"
+done
+for origin in https://evil.example null https://clinic.example.evil.example https://clinic.exampl http://clinic.example https://clinic.example:444 \
+	https://clinic.example/ https://other.example https://xclinic.example https://a.clinic.example 'https://clinic.example,https://other.example:8443' '*' \
+	"http://127.0.0.1" "https://127.0.0.1:$port" "http://localhost:$port"; do
+	preflight /auth/login "$origin"
+	no_cors
+	ok "$origin may not ask"
+	as "$token" GET /doctors '' -H "Origin: $origin"
+	expect 200 && no_cors && vary
+	ok "$origin may not read"
+done
+as "$token" GET /doctors
+no_cors
+ok 'without an Origin nothing is said about any'
+
+# Malformed requests: each is one that is taken, with one thing wrong.
+close='Connection: close\r\n'
+raw "GET /livez HTTP/1.1\r\nHost: x\r\n$close\r\n"
+expect 200
+ok 'a well-formed request'
+raw "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: ${#login}\r\n$close\r\n$login"
+expect 200
+ok 'a well-formed POST'
+raw 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+[ "$(grep -ac '"status":"ok"' "$work/body")" = 2 ] || [ "$(grep -ao '"status":"ok"' "$work/body" | wc -l)" = 2 ]
+ok 'two requests in one go'
+while IFS='|' read -r want code name text; do
+	raw "${text//LEN/Content-Length: ${#login}\\r\\n}"
+	expect "$want" "$code"
+	ok "$name"
+done <<EOF_RAW
+400|bad_request|a bare LF in the first line|GET /livez HTTP/1.1\nHost: x\r\n$close\r\n
+400|bad_request|a bare LF in the head|GET /livez HTTP/1.1\r\nHost: x\n$close\r\n
+400|bad_request|two Hosts|GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n$close\r\n
+400|bad_request|no Host|GET /livez HTTP/1.1\r\n$close\r\n
+400|bad_request|a bad Host|GET /livez HTTP/1.1\r\nHost: x/../y\r\n$close\r\n
+400|bad_request|Content-Length and chunked|POST /auth/login HTTP/1.1\r\nHost: x\r\nLENTransfer-Encoding: chunked\r\n$close\r\n$login
+400|bad_request|two Content-Lengths|POST /auth/login HTTP/1.1\r\nHost: x\r\nLENContent-Length: 2\r\n$close\r\n$login
+400|bad_request|a negative Content-Length|POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n$close\r\n$login
+400|bad_request|a Content-Length with a sign|POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: +${#login}\r\n$close\r\n$login
+400|bad_request|a hexadecimal Content-Length|POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 0x10\r\n$close\r\n$login
+400|bad_request|a Content-Length of 2^64 + 2|POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551618\r\n$close\r\n{}
+400|bad_request|a bad chunk|POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n$close\r\nzz\r\n{}\r\n0\r\n\r\n
+501|not_implemented|an unknown Transfer-Encoding|POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n$close\r\n
+411|length_required|a POST without a length|POST /auth/login HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|NUL in the path|GET /livez\0 HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|NUL in a header|GET /livez HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n$close\r\n
+400|bad_request|ESC in a header|GET /livez HTTP/1.1\r\nHost: x\r\nUser-Agent: \x1b[31m\r\n$close\r\n
+400|bad_request|a blank before the colon|GET /livez HTTP/1.1\r\nHost: x\r\nX : a\r\n$close\r\n
+400|bad_request|a blank before the first header|GET /livez HTTP/1.1\r\n X: a\r\nHost: x\r\n$close\r\n
+400|bad_request|another Host in the address|GET http://example.org/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|a path without a slash|GET livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|a tunnel|CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n$close\r\n
+400|bad_request|no HTTP|HELO example.org\r\n\r\n
+505|version_not_supported|HTTP/3.0|GET /livez HTTP/3.0\r\nHost: x\r\n$close\r\n
+505|version_not_supported|HTTP/2 without being asked|PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n
+EOF_RAW

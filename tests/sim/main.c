@@ -1,0 +1,271 @@
+/* The hub under random histories: sim [--seed N] [--histories N] [--trace]
+ *
+ * Every history follows from its seed alone. What breaks a rule is named with the seed, and can be
+ * had again. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "world.h"
+
+enum { EVENTS_MIN = 60, EVENTS_SPREAD = 180, ACTS_MAX = 4000 };
+
+static const char *const rules[RULE__COUNT] = {
+	[RULE_FRAMES] = "every frame is a message of the contract",
+	[RULE_ONE_CALL] = "nobody is in two live calls, nor told so",
+	[RULE_LIST] =
+	    "the newest list shows who is there, and BUSY where there is a call or a choice",
+	[RULE_LIST_SENT] = "every client is sent the newest list, and soon",
+	[RULE_RESPONSE] = "every call_start has one call_response, and a call rings everywhere",
+	[RULE_REFUSAL] = "what is refused must be, for the reason given, and nothing else is",
+	[RULE_ANSWER] = "every message with an id has one answer, and a true one",
+	[RULE_COMMITTED] = "nothing is promised before it is stored",
+	[RULE_END] = "every connection in a call hears of its end, once",
+	[RULE_REASON] = "a call ends for the reason that is given",
+	[RULE_TIMERS] = "a call that is due to end ends",
+	[RULE_ORDER] = "the signals of a call arrive all and in order",
+	[RULE_THIRD_PARTY] = "nothing reaches, or comes from, a third party",
+	[RULE_BOUNDS] = "effects, kept signals and the deadline keep their bounds",
+	[RULE_MEMORY] = "the hub knows whom it must, and nobody else",
+	[RULE_STORE] = "what is stored comes in order and fits what is there",
+	[RULE_REST] = "at rest no call is live, and the store says what is so",
+};
+
+/* The first history that broke a rule, and how many did. */
+static struct {
+	unsigned count;
+	uint64_t seed;
+	unsigned event;
+	char why[512];
+} failures[RULE__COUNT];
+
+static char last_words[160];
+
+void
+broken(struct world *w, enum rule rule, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (w->broken)
+		return;
+	w->broken = true;
+	w->rule = rule;
+	va_start(ap, fmt);
+	vsnprintf(w->why, sizeof(w->why), fmt, ap);
+	va_end(ap);
+	trace(w, "BROKEN: %s: %s", rules[rule], w->why);
+}
+
+void
+trace(const struct world *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!w->trace)
+		return;
+	printf("# %4u %10lld ", w->events, (long long)w->now_ms);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+/* An assertion of the hub's, or a sanitizer, ends the program: the seed must not be lost. */
+static void
+say_last_words(void)
+{
+	(void)!write(STDOUT_FILENO, last_words, strlen(last_words));
+}
+
+static void
+on_abort(int number)
+{
+	(void)number;
+	say_last_words();
+}
+
+static int64_t
+any_of(struct world *w, const int64_t *list, unsigned n)
+{
+	return list[prng_below(&w->prng, n)];
+}
+
+static void
+choose_settings(struct world *w)
+{
+	static const int64_t graces[] = { 1000, 10000, 60000 };
+	static const int64_t rings[] = { 5000, 45000 };
+	static const int64_t call_graces[] = { 2000, 30000 };
+	static const int64_t longest[] = { 20000, 600000, INT64_C(4) * 3600 * 1000 };
+
+	w->settings = (struct hub_settings){
+		.presence_grace_ms = any_of(w, graces, COUNT_OF(graces)),
+		.ring_timeout_ms = any_of(w, rings, COUNT_OF(rings)),
+		.call_grace_ms = any_of(w, call_graces, COUNT_OF(call_graces)),
+		.call_max_ms = any_of(w, longest, COUNT_OF(longest)),
+		.list_interval_ms = 100,
+	};
+}
+
+static void
+choose_habits(struct world *w)
+{
+	static const unsigned often[] = { 100, 60, 30, 10 };
+	static const unsigned failing[] = { 0, 0, 5, 40 };
+
+	w->habits = (struct habits){
+		.connect = 8 + prng_below(&w->prng, 3) * 8,
+		.store = often[prng_below(&w->prng, COUNT_OF(often))],
+		.deliver = often[prng_below(&w->prng, COUNT_OF(often))],
+		.crash = prng_chance(&w->prng, 50) ? 15 : 0,
+		.flood = prng_chance(&w->prng, 20) ? 30 : 0,
+	};
+	w->store.fail_percent = failing[prng_below(&w->prng, COUNT_OF(failing))];
+	w->store.conflict_percent = w->store.fail_percent;
+	w->store.rest_percent = prng_chance(&w->prng, 30) ? 20 : 0;
+}
+
+static void
+populate(struct world *w)
+{
+	unsigned doctors = 1 + prng_below(&w->prng, 3);
+
+	w->people = doctors + 1 + prng_below(&w->prng, 4);
+	for (unsigned i = 0; i < w->people; i++) {
+		struct person *p = &w->person[i];
+
+		*p = (struct person){ .row = { .id = { i + 1 },
+					  .role = i < doctors ? ROLE_DOCTOR : ROLE_PATIENT,
+					  .status = STATUS_OFFLINE } };
+		snprintf(p->row.name, sizeof(p->row.name), "%s \"%c\" \\{\xc3\xa9}",
+		    i < doctors ? "Dr." : "Patient", 'A' + (char)i);
+	}
+}
+
+static void
+run_history(struct world *w, uint64_t seed)
+{
+	unsigned events;
+
+	w->prng.state = w->seed = seed;
+	w->broken = false;
+	w->events = w->said_count = w->last_serial = w->life = 0;
+	w->current = NULL;
+	w->store.calls = 0;
+	w->store.revision = 0;
+	w->now_ms = prng_chance(&w->prng, 50) ? 1 : INT64_C(1) << 40;
+	w->wall_ms = INT64_C(1800000000000);
+	choose_settings(w);
+	choose_habits(w);
+	populate(w);
+	events = EVENTS_MIN + prng_below(&w->prng, EVENTS_SPREAD);
+	shell_start(w);
+	for (unsigned i = 0; i < ACTS_MAX && w->events < events && !w->broken; i++)
+		act(w);
+	if (!w->broken)
+		rest(w);
+	if (w->hub != NULL)
+		shell_crash(w);
+}
+
+static void
+note_failure(const struct world *w)
+{
+	if (failures[w->rule].count++ > 0)
+		return;
+	failures[w->rule].seed = w->seed;
+	failures[w->rule].event = w->events;
+	memcpy(failures[w->rule].why, w->why, sizeof(w->why));
+}
+
+/* One line of TAP; WHY it failed, NULL: it did not. */
+static void
+say_outcome(int number, const char *what, const char *why)
+{
+	printf("%s %d - %s\n", why == NULL ? "ok" : "not ok", number, what);
+	if (why != NULL)
+		printf("# %s\n", why);
+}
+
+static int
+report(void)
+{
+	static struct effects fx;
+	const char *crowd;
+	int code;
+
+	snprintf(last_words, sizeof(last_words), "not ok - a crowd ended the program\n");
+	crowd = crowd_leaves(&fx);
+	code = crowd == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
+
+	printf("1..%d\n", RULE__COUNT + 1);
+	for (int i = 0; i < RULE__COUNT; i++) {
+		say_outcome(i + 1, rules[i], failures[i].count > 0 ? failures[i].why : NULL);
+		if (failures[i].count == 0)
+			continue;
+		code = EXIT_FAILURE;
+		printf("# in %u histories; the first: event %u of make sim SEED=%llu N=1\n",
+		    failures[i].count, failures[i].event, (unsigned long long)failures[i].seed);
+	}
+	say_outcome(RULE__COUNT + 1, "timers that are too many for one step share several", crowd);
+	return code;
+}
+
+static bool
+read_options(int argc, char **argv, int64_t *seed, int64_t *histories, bool *shown)
+{
+	static const struct option options[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "histories", required_argument, NULL, 'n' },
+		{ "trace", no_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool ok = true;
+	int c;
+
+	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 's')
+			ok = parse_int(optarg, strlen(optarg), 0, INT64_MAX / 2, seed);
+		else if (c == 'n')
+			ok = parse_int(optarg, strlen(optarg), 1, 1000000000, histories);
+		else if (c == 't')
+			*shown = true;
+		else
+			ok = false;
+	}
+	return ok && optind == argc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct world world; /* it is large */
+	unsigned long long events = 0;
+	int64_t histories = 10000;
+	int64_t seed = 1;
+
+	if (!read_options(argc, argv, &seed, &histories, &world.trace)) {
+		fputs("usage: sim [--seed N] [--histories N] [--trace]\n", stderr);
+		return 2;
+	}
+	signal(SIGABRT, on_abort);
+	for (int64_t i = 0; i < histories; i++) {
+		uint64_t s = (uint64_t)(seed + i);
+
+		snprintf(last_words, sizeof(last_words),
+		    "not ok - the hub ended the program: make sim SEED=%llu N=1\n",
+		    (unsigned long long)s);
+		run_history(&world, s);
+		events += world.events;
+		if (world.broken)
+			note_failure(&world);
+	}
+	printf("# %lld histories from seed %lld, %llu events\n", (long long)histories,
+	    (long long)seed, events);
+	return report();
+}

@@ -1,0 +1,54 @@
+/* Inside the hub: what no client can see, and what must hold all the same. */
+#include "hub_state.h"
+#include "world.h"
+
+static void
+check_leg(struct world *w, const struct leg *leg)
+{
+	const struct client *c = client_find(w, leg->conn);
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < leg->mail.count && i < MAIL_MAX; i++)
+		bytes += leg->mail.frames[i]->len;
+	if (leg->mail.count > MAIL_MAX || bytes != leg->mail.bytes || bytes > MAIL_BYTES_MAX)
+		broken(w, RULE_BOUNDS, "%u signals, %zu bytes are kept", leg->mail.count, bytes);
+	if (leg->user->call != leg->call)
+		broken(w, RULE_MEMORY, "a party of a call is not in it");
+	if (leg->conn.v != 0 && (c == NULL || !user_same(c->user->row.id, leg->user->id)))
+		broken(w, RULE_MEMORY, "a call is on #%u, which is gone", (unsigned)leg->conn.v);
+}
+
+static void
+check_member(struct world *w, const struct member *m)
+{
+	const struct person *p = person_of(w, m->id);
+	unsigned n = 0;
+
+	for (const struct conn *c = m->conns; c != NULL; c = c->next, n++) {
+		if (c->user != m || client_find(w, c->id) == NULL)
+			broken(w, RULE_MEMORY, "#%u is in the hub and gone", (unsigned)c->id.v);
+	}
+	if (n != m->conn_count || m->writes != p->writes)
+		broken(w, RULE_MEMORY, "%d: %u connections, %u writes", (int)m->id.v, n, m->writes);
+	if (m->call != NULL) {
+		check_leg(w, &m->call->caller);
+		check_leg(w, &m->call->callee);
+	}
+}
+
+void
+peek_check(struct world *w)
+{
+	const struct hub *h = w->hub;
+	unsigned clients = 0;
+
+	for (const struct member *m = h->members; m != NULL; m = m->hh.next) {
+		check_member(w, m);
+		clients += m->conn_count;
+	}
+	if (HASH_COUNT(h->conns) != clients)
+		broken(w, RULE_MEMORY, "%u connections of nobody",
+		    (unsigned)HASH_COUNT(h->conns) - clients);
+	if (h->status_write_count != w->statuses_asked)
+		broken(w, RULE_MEMORY, "%u statuses wait", h->status_write_count);
+}

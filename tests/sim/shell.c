@@ -1,0 +1,316 @@
+/* The relay's shell: hands events to the hub, and its effects to clients and store. */
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+static void
+drop_all(struct world *w)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		w->client[i].id.v = 0;
+}
+
+static void
+send_list(struct world *w, struct client *c)
+{
+	(void)hub_list(w->hub);
+	c->list_revision = hub_list_revision(w->hub);
+}
+
+static void
+to_all(struct world *w, const struct effect *e)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &w->client[i];
+
+		if (c->id.v == 0)
+			continue;
+		if (e->kind == EFFECT_LIST)
+			send_list(w, c);
+		else if (!conn_same(c->id, e->conn))
+			client_reads(w, c, e->frame);
+	}
+}
+
+static void
+carry_out(struct world *w, const struct effect *e)
+{
+	struct client *c = e->conn.v == 0 ? NULL : client_find(w, e->conn);
+
+	switch (e->kind) {
+	case EFFECT_SEND:
+		if (c != NULL)
+			client_reads(w, c, e->frame);
+		break;
+	case EFFECT_BROADCAST:
+		to_all(w, e);
+		break;
+	case EFFECT_LIST:
+		if (e->conn.v == 0)
+			to_all(w, e);
+		else if (c != NULL)
+			send_list(w, c);
+		break;
+	case EFFECT_PERSIST:
+		model_persist(w, &e->persist);
+		store_ask(w, &(struct task){ .kind = TASK_PERSIST, .persist = e->persist });
+		break;
+	}
+}
+
+void
+shell_event(struct world *w, const struct event *ev)
+{
+	if (w->broken)
+		return;
+	w->events++;
+	rules_message(w);
+	model_event(w, ev);
+	hub_step(w->hub, ev, w->now_ms, w->wall_ms, &w->fx);
+	w->effects = w->fx.count;
+	w->loading = w->loading && ev->kind != EVENT_LOADED;
+	for (unsigned i = 0; i < w->fx.count; i++)
+		carry_out(w, &w->fx.list[i]);
+	effects_fini(&w->fx);
+	if (!w->loading)
+		list_read(w);
+	model_taken(w);
+	rules_check(w);
+	model_done(w);
+}
+
+static bool
+store_lists(struct world *w, const struct person *p)
+{
+	return (p->row.role == ROLE_DOCTOR && p->row.status != STATUS_OFFLINE) || p->in_presence ||
+	       store_live_call(w, p) != NULL;
+}
+
+static void
+load(struct world *w)
+{
+	for (unsigned i = 0; i < w->people; i++) {
+		if (store_lists(w, &w->person[i]))
+			shell_event(
+			    w, &(struct event){ .kind = EVENT_CHANGED, .user = &w->person[i].row });
+	}
+	for (unsigned i = 0; i < w->people; i++) {
+		if (w->person[i].in_presence)
+			shell_event(w, &(struct event){
+					   .kind = EVENT_WAS_PRESENT, .user = &w->person[i].row });
+	}
+	for (unsigned i = 0; i < w->store.calls; i++) {
+		const struct call_made *c = &w->store.call[i];
+		struct live_call live = {
+			.caller = c->caller->row.id, .callee = c->callee->row.id, .state = c->state
+		};
+
+		if (c->state == CALL_ENDED)
+			continue;
+		snprintf(live.call_id, sizeof(live.call_id), "%s", c->id);
+		shell_event(w, &(struct event){ .kind = EVENT_WAS_IN_CALL, .call = &live });
+	}
+	shell_event(w, &(struct event){ .kind = EVENT_LOADED });
+}
+
+void
+shell_start(struct world *w)
+{
+	trace(w, "the relay starts");
+	w->hub = hub_new(&w->settings);
+	w->loading = true;
+	w->life++;
+	w->seq = 0;
+	w->last_conn = 0;
+	store_reset(&w->store);
+	model_reset(w);
+	load(w);
+}
+
+static void
+end(struct world *w)
+{
+	drop_all(w);
+	hub_free(w->hub);
+	w->hub = NULL;
+	frame_unref(w->list);
+	w->list = NULL;
+}
+
+/* What the store has not begun is lost, and so is what it has to tell. */
+void
+shell_crash(struct world *w)
+{
+	trace(w, "the relay crashes");
+	end(w);
+}
+
+void
+shell_stop(struct world *w)
+{
+	trace(w, "the relay stops");
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (w->client[i].id.v != 0)
+			shell_drop(w, &w->client[i]);
+	}
+	store_run(w);
+	shell_results(w, TASKS_MAX);
+	end(w);
+}
+
+void
+shell_connect(struct world *w, struct person *p)
+{
+	trace(w, "%d wants to connect", (int)p->row.id.v);
+	store_ask(w, &(struct task){ .kind = TASK_CONNECT, .user = p });
+}
+
+static void
+admit(struct world *w, const struct task *t)
+{
+	struct user row = t->user->row;
+	struct client *c = w->client;
+
+	if (t->outcome != ERR_OK || hub_connections(w->hub, row.id) >= CLIENTS_EACH_MAX)
+		return;
+	while (c->id.v != 0)
+		c++;
+	*c = (struct client){ .id = { ++w->last_conn }, .user = t->user };
+	row.status = t->status;
+	trace(w, "%d connects as #%u", (int)row.id.v, (unsigned)c->id.v);
+	shell_event(w, &(struct event){ .kind = EVENT_CONNECTED, .conn = c->id, .user = &row });
+	if (c->list_revision != hub_list_revision(w->hub))
+		broken(w, RULE_LIST_SENT, "#%u is not sent the list on connect", (unsigned)c->id.v);
+}
+
+void
+shell_drop(struct world *w, struct client *c)
+{
+	struct event ev = { .kind = EVENT_LOST, .conn = c->id, .user = &c->user->row };
+
+	trace(w, "#%u of %d is lost", (unsigned)c->id.v, (int)c->user->row.id.v);
+	c->id.v = 0;
+	shell_event(w, &ev);
+}
+
+static const char *const type_names[MESSAGE__COUNT] = {
+	[MESSAGE_CHAT] = "chat",
+	[MESSAGE_SIGNAL] = "signal",
+	[MESSAGE_CALL_START] = "call_start",
+	[MESSAGE_CALL_END] = "call_end",
+	[MESSAGE_CALL_ACCEPT] = "call_accept",
+	[MESSAGE_CALL_REJECT] = "call_reject",
+	[MESSAGE_SET_STATUS] = "set_status",
+};
+
+const char *
+said_name(const struct said *s)
+{
+	return type_names[s->type];
+}
+
+static void
+hand_over(struct world *w, struct said *s, enum role to_role)
+{
+	static char data[1 << 16];
+	char id[16];
+	struct message m = { .type = s->type,
+		.type_text = said_name(s),
+		.to = { s->to },
+		.to_role = to_role,
+		.signal = s->signal,
+		.bad_call_id = s->bad_call_id,
+		.status = s->status };
+
+	snprintf(id, sizeof(id), "%u", (unsigned)(s - w->said));
+	m.id = s->with_id ? id : NULL;
+	m.call_id = s->with_call_id ? s->call_id : NULL;
+	if (s->type == MESSAGE_CHAT)
+		m.text = id;
+	if (s->type == MESSAGE_SIGNAL) {
+		m.data_len = (size_t)snprintf(data, sizeof(data),
+		    "{\"signalType\":\"%s\",\"sdpOrIce\":\"%s\",\"pad\":\"%0*d\"}",
+		    s->signal == SIGNAL_OFFER	 ? "offer"
+		    : s->signal == SIGNAL_ANSWER ? "answer"
+						 : "ice-candidate",
+		    id, (int)s->padding, 0);
+		m.data = data;
+	}
+	s->handed = true;
+	w->current = s;
+	shell_event(w, &(struct event){ .kind = EVENT_MESSAGE, .conn = s->conn, .message = &m });
+	w->current = NULL;
+}
+
+/* A recipient whom the hub does not know is looked up first. */
+void
+shell_say(struct world *w, struct said *s)
+{
+	unsigned i = (unsigned)(s - w->said);
+	struct task t = { .kind = TASK_MESSAGE, .said = i };
+
+	t.user = person_of(w, (struct user_id){ s->to });
+	trace(w, "#%u of %d says %s to %d, call %s, id %u", (unsigned)s->conn.v,
+	    (int)s->from->row.id.v, said_name(s), (int)s->to, s->with_call_id ? s->call_id : "-",
+	    i);
+	if (s->to == 0 || hub_knows(w->hub, (struct user_id){ s->to }))
+		hand_over(w, s, ROLE_NONE);
+	else
+		store_ask(w, &t);
+}
+
+static void
+recipient_found(struct world *w, const struct task *t)
+{
+	struct said *s = &w->said[t->said];
+
+	if (client_find(w, s->conn) == NULL)
+		return;
+	if (t->outcome == ERR_SYSTEM)
+		s->answers++; /* the shell's own error */
+	else
+		hand_over(w, s, t->user == NULL ? ROLE_NONE : t->user->row.role);
+}
+
+static void
+on_result(struct world *w, const struct task *t)
+{
+	struct user row;
+
+	switch (t->kind) {
+	case TASK_PERSIST:
+		shell_event(w, &(struct event){ .kind = EVENT_PERSISTED,
+				   .persist = &t->persist,
+				   .outcome = t->outcome,
+				   .status = t->status });
+		break;
+	case TASK_CONNECT:
+		admit(w, t);
+		break;
+	case TASK_MESSAGE:
+		recipient_found(w, t);
+		break;
+	case TASK_CHANGED:
+		row = t->user->row;
+		row.status = t->status;
+		trace(w, "the feed: %d is %s", (int)row.id.v, status_name(row.status));
+		shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = &row });
+		break;
+	}
+}
+
+void
+shell_results(struct world *w, unsigned most)
+{
+	struct tasks *done = &w->store.done;
+
+	for (; most > 0 && done->first < done->end && !w->broken; most--)
+		on_result(w, &done->list[done->first++]);
+}
+
+void
+shell_tick(struct world *w)
+{
+	shell_event(w, &(struct event){ .kind = EVENT_TICK });
+}
