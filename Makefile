@@ -26,7 +26,9 @@ SHARED := $(wildcard shared/*/*.c)
 API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c roster.c calls.c frame.c message.c)
+HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c message.c)
+# Each migration as a C string.
+SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -56,7 +58,7 @@ sanitize:
 	@$(MAKE) --no-print-directory test SANITIZE=1 CC=$(CC)
 
 lint: deps-lint
-	@$(MAKE) --no-print-directory -s $(BUILD)/gen/schema_001.h
+	@$(MAKE) --no-print-directory -s $(SCHEMAS)
 	@tests/lint/run $(BUILD)
 
 format:
@@ -101,11 +103,10 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
 
-# A migration's SQL as a C string.
 $(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
 	@mkdir -p $(@D)
 	( echo 'static const char schema_$*[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';' ) > $@
 
-$(BUILD)/shared/store/migrate.o: $(BUILD)/gen/schema_001.h
+$(BUILD)/shared/store/migrate.o: $(SCHEMAS)
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -5,13 +5,13 @@
 
 #include "base/clock.h"
 #include "problem.h"
+#include "store/store_session.h"
 
 enum err
 caller_authenticate(struct request *q)
 {
 	static const char scheme[] = "Bearer ";
 	const char *token = q->authorization;
-	struct claims claims;
 	enum err e;
 
 	if (token == NULL || token[0] == '\0')
@@ -24,9 +24,12 @@ caller_authenticate(struct request *q)
 		    q, PROBLEM_UNAUTHENTICATED, "Send the header Authorization: Bearer TOKEN.");
 	token += strlen(scheme);
 	token += strspn(token, " ");
-	e = token_verify(&q->service->key, token, strlen(token), clock_wall_ms() / 1000, &claims);
+	e = token_verify(
+	    &q->service->key, token, strlen(token), clock_wall_ms() / 1000, &q->claims);
 	if (e == ERR_OK)
-		e = store_user_by_id(q->service->store, claims.user, &q->who);
+		e = store_session_check(q->service->store, q->claims.session);
+	if (e == ERR_OK)
+		e = store_user_by_id(q->service->store, q->claims.user, &q->who);
 	if (e == ERR_DENIED || e == ERR_NOT_FOUND)
 		return refuse(q, PROBLEM_INVALID_TOKEN, "Log in again for a new token.");
 	return e;

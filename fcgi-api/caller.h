@@ -4,8 +4,8 @@
 #include "request.h"
 
 /* Reads the bearer token (RFC 6750 2.1) and looks its user up in the database, which decides about
- * the role; sets q->who. ERR_DENIED: refused, and the reply says why. ERR_BUSY, ERR_SYSTEM: the
- * database. */
+ * the role; sets q->claims and q->who. A token of a session that was logged out is refused.
+ * ERR_DENIED: refused, and the reply says why. ERR_BUSY, ERR_SYSTEM: the database. */
 MUST_USE enum err caller_authenticate(struct request *q);
 
 /* Is the peer this machine itself? */

@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "caller.h"
+#include "doorbell/doorbell.h"
 #include "handlers.h"
 #include "metrics/metrics.h"
 #include "problem.h"
 #include "store/store_attempt.h"
+#include "store/store_session.h"
 
 enum {
 	FAILURES_MAX = 5, /* wrong passwords at once, for one account from one address */
@@ -146,24 +148,30 @@ forgive(struct request *q, const char *account)
 	return store_end(s, store_attempt_forget(s, account));
 }
 
+static void
+write_token(struct request *q, int status, const char *token, const struct account *a)
+{
+	struct json_writer w;
+
+	reply_begin(q, status, &w);
+	jw_object(&w, NULL);
+	jw_string(&w, "token", token);
+	write_user(&w, "user", &a->user, a->email);
+	jw_object_end(&w);
+}
+
 static enum err
 reply_token(struct request *q, int status, const struct account *a)
 {
 	const struct config *c = q->service->config;
-	struct json_writer w;
 	struct buf token;
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
 	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
 	    c->token_ttl_s, &token);
-	if (e == ERR_OK) {
-		reply_begin(q, status, &w);
-		jw_object(&w, NULL);
-		jw_string(&w, "token", token.data);
-		write_user(&w, "user", &a->user, a->email);
-		jw_object_end(&w);
-	}
+	if (e == ERR_OK)
+		write_token(q, status, token.data, a);
 	buf_fini(&token);
 	return e;
 }
@@ -265,5 +273,44 @@ handle_me(struct request *q)
 	jw_object(&w, NULL);
 	write_user(&w, "user", &q->who.user, q->who.email);
 	jw_object_end(&w);
+	return ERR_OK;
+}
+
+enum err
+handle_refresh(struct request *q)
+{
+	const struct config *c = q->service->config;
+	struct buf token;
+	enum err e;
+
+	buf_init(&token, TOKEN_BYTES_MAX);
+	e = token_renew(&q->service->key, &q->claims, q->who.user.role, clock_wall_ms() / 1000,
+	    c->token_ttl_s, c->session_max_s, &token);
+	if (e == ERR_OK)
+		write_token(q, 200, token.data, &q->who);
+	buf_fini(&token);
+	if (e == ERR_DENIED)
+		return refuse(q, PROBLEM_INVALID_TOKEN, "The session is over. Log in again.");
+	return e;
+}
+
+enum err
+handle_logout(struct request *q)
+{
+	const struct claims *c = &q->claims;
+	struct store *s = q->service->store;
+	int64_t last_s = c->login_s + q->service->config->session_max_s;
+	enum err e;
+
+	if (last_s < c->expires_s)
+		last_s = c->expires_s;
+	if ((e = store_begin(s)) != ERR_OK)
+		return e;
+	e = store_end(
+	    s, store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000));
+	if (e != ERR_OK)
+		return e;
+	doorbell_ring(q->service->doorbell); /* the relay closes the session's sockets */
+	q->reply.status = 204;
 	return ERR_OK;
 }

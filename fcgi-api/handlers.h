@@ -6,6 +6,9 @@
 handler handle_register; /* handle_auth.c */
 handler handle_login;
 handler handle_me;
+handler handle_refresh;
+handler handle_logout;
+handler handle_calls_list;   /* handle_calls.c */
 handler handle_doctors_list; /* handle_doctors.c */
 handler handle_doctors_status;
 handler handle_livez; /* handle_health.c */

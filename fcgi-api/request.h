@@ -51,6 +51,7 @@ struct request {
 	/* As lighttpd handed it over; "" or NULL where there is none. Owned by the server. */
 	enum method method;
 	const char *path;
+	const char *query; /* as it was sent */
 	const char *authorization;
 	const char *origin;
 	const char *scheme;
@@ -61,9 +62,10 @@ struct request {
 	bool body_too_large;
 
 	/* What the router has found out before the handler runs. */
-	const char *route;  /* the path of the row that matched, for the log; NULL: none */
-	struct account who; /* SIGNED_IN and DOCTORS: the caller as the database has it now */
-	struct json *json;  /* rows with a body: its object */
+	const char *route;    /* the path of the row that matched, for the log; NULL: none */
+	struct claims claims; /* SIGNED_IN and DOCTORS: what the token says */
+	struct account who;   /* SIGNED_IN and DOCTORS: the caller as the database has it now */
+	struct json *json;    /* rows with a body: its object */
 
 	struct fault faults[FAULTS_MAX];
 	unsigned fault_count;

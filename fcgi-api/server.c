@@ -76,6 +76,7 @@ request_init(
 	new_request_id(q->id);
 	q->method = method_from_name(param(f, "REQUEST_METHOD"));
 	q->path = path;
+	q->query = param(f, "QUERY_STRING");
 	q->authorization = param(f, "HTTP_AUTHORIZATION");
 	q->origin = param(f, "HTTP_ORIGIN");
 	q->host = param(f, "HTTP_HOST");

@@ -9,54 +9,6 @@
 
 enum { END_RETRY_MS = 1000 };
 
-static bool
-mail_has_room(const struct mail *mail, const struct frame *frame)
-{
-	return mail->count < MAIL_MAX && frame->len <= MAIL_BYTES_MAX - mail->bytes;
-}
-
-static bool
-mail_add(struct mail *mail, struct frame *frame)
-{
-	if (!mail_has_room(mail, frame))
-		return false;
-	mail->frames[mail->count++] = frame_ref(frame);
-	mail->bytes += frame->len;
-	return true;
-}
-
-static void
-mail_clear(struct mail *mail)
-{
-	while (mail->count > 0)
-		frame_unref(mail->frames[--mail->count]);
-	mail->bytes = 0;
-}
-
-static void
-mail_send(struct hub *h, const struct mail *mail, struct conn_id to)
-{
-	for (unsigned i = 0; i < mail->count; i++)
-		send_frame(h, to, frame_ref(mail->frames[i]));
-}
-
-static void
-leg_init(struct leg *leg, struct call *call, struct member *user)
-{
-	leg->user = user;
-	leg->call = call;
-	timer_init(&leg->absent_timer, TIMER_ABSENT, leg);
-	user->call = call;
-}
-
-static void
-leg_fini(struct hub *h, struct leg *leg)
-{
-	timer_disarm(h, &leg->absent_timer);
-	mail_clear(&leg->mail);
-	leg->user->call = NULL;
-}
-
 static struct call *
 call_new(struct hub *h, struct member *caller, struct member *callee, const char *id)
 {
@@ -88,8 +40,8 @@ call_free(struct hub *h, struct call *call)
 	free(call);
 }
 
-static bool
-is_ending(const struct call *call)
+bool
+call_is_ending(const struct call *call)
 {
 	return call->end_wanted || call->storing == CALL_ENDED;
 }
@@ -121,42 +73,15 @@ store_end(struct hub *h, struct call *call)
 	store_move(h, call, CALL_ENDED, PERSIST_CALL_END)->reason = call->end_reason;
 }
 
-/* The first reason counts. CALL_REASON_NONE: somebody's wish, see store_end(). */
-static void
-want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by)
+void
+call_want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by)
 {
-	if (is_ending(call))
+	if (call_is_ending(call))
 		return;
 	call->end_wanted = true;
 	call->end_reason = reason;
 	call->end_by = by;
 	store_end(h, call);
-}
-
-/* LEG's user is on C now: what was kept for her goes there. */
-static void
-attach(struct hub *h, struct leg *leg, const struct conn *c)
-{
-	bool answer_held = leg == &leg->call->caller && leg->call->storing == CALL_ACTIVE;
-
-	leg->conn = c->id;
-	leg->heir.v = 0;
-	timer_disarm(h, &leg->absent_timer);
-	if (answer_held)
-		return;
-	mail_send(h, &leg->mail, leg->conn);
-	mail_clear(&leg->mail);
-}
-
-static void
-ring(struct hub *h, const struct call *call, const struct conn *c)
-{
-	const struct member *caller = call->caller.user;
-	int64_t left_ms = call->timer.due_ms - h->now_ms;
-
-	send_frame(h, c->id,
-	    frame_incoming_call(caller->id, call->id, caller->name, left_ms > 0 ? left_ms : 0));
-	mail_send(h, &call->callee.mail, c->id);
 }
 
 static void
@@ -172,7 +97,7 @@ to_ringing(struct hub *h, struct call *call)
 		    frame_call_response(callee, call->id, NULL, a->id[0] == '\0' ? NULL : a->id));
 	}
 	for (const struct conn *c = call->callee.user->conns; c != NULL; c = c->next)
-		ring(h, call, c);
+		leg_ring(h, call, c);
 	if (call->caller.conn.v == 0)
 		timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
 }
@@ -221,6 +146,8 @@ is_among(const struct askers *all, const struct conn *c)
 static bool
 is_told_of_end(const struct call *call, const struct conn *c)
 {
+	if (call->end_reason == CALL_SERVER_RESTART)
+		return true;
 	if (conn_same(c->id, call->caller.conn) || conn_same(c->id, call->callee.conn))
 		return true;
 	if (call->state == CALL_RINGING && c->user == call->callee.user)
@@ -238,20 +165,34 @@ tell_end(struct hub *h, const struct call *call, const struct member *m)
 	}
 }
 
+/* Who has lost a ringing call to a restart hears of it when she is back. */
+static void
+leave_farewell(struct hub *h, const struct call *call, struct member *m)
+{
+	if (call->end_reason == CALL_SERVER_RESTART && m->conns == NULL)
+		roster_farewell(h, m, frame_call_end(call->end_by, call->id, call->end_reason));
+}
+
 static void
 to_ended(struct hub *h, struct call *call)
 {
 	struct member *caller = call->caller.user;
 	struct member *callee = call->callee.user;
 
-	tell_end(h, call, caller);
+	timer_disarm(h, &call->caller.absent_timer);
+	timer_disarm(h, &call->callee.absent_timer);
+	tell_end(h, call, caller); /* by the state that it ended in */
 	tell_end(h, call, callee);
+	call->state = CALL_ENDED;
+	legs_tell_state(h, call);
 	for (unsigned i = 0; i < call->enders.count; i++) {
 		const struct asker *a = &call->enders.list[i];
 
 		if (a->id[0] != '\0')
 			send_frame(h, a->conn, frame_ack_call(a->id, call->id));
 	}
+	leave_farewell(h, call, caller);
+	leave_farewell(h, call, callee);
 	call_free(h, call);
 	member_settle(h, caller);
 	member_settle(h, callee);
@@ -261,8 +202,10 @@ to_ended(struct hub *h, struct call *call)
 static void
 move(struct hub *h, struct call *call, enum call_state to)
 {
-	if (to != CALL_ACTIVE) /* both become BUSY, or both stop */
-		roster_changed(h);
+	if (to != CALL_ACTIVE) { /* both become BUSY, or both stop */
+		roster_changed(h, call->caller.user);
+		roster_changed(h, call->callee.user);
+	}
 	if (to == CALL_ENDED) {
 		to_ended(h, call); /* who is told goes by the state that it ended in */
 		return;
@@ -272,6 +215,7 @@ move(struct hub *h, struct call *call, enum call_state to)
 		to_ringing(h, call);
 	else if (to == CALL_ACTIVE)
 		to_active(h, call);
+	legs_tell_state(h, call);
 	store_end(h, call);
 }
 
@@ -329,7 +273,7 @@ give_up(struct hub *h, struct call *call, enum call_state to, enum err outcome)
 	tell_unavailable(h, &call->answerer);
 	mail_clear(&call->caller.mail); /* the answer, and what followed it */
 	if (call->timer.due_ms == 0)
-		want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
+		call_want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
 	store_end(h, call);
 }
 
@@ -385,7 +329,7 @@ is_repetition(const struct conn *c, const struct message *m)
 
 	return call != NULL && call->caller.user == c->user &&
 	       user_same(call->callee.user->id, m->to) && m->call_id != NULL &&
-	       strcmp(m->call_id, call->id) == 0 && !is_ending(call);
+	       strcmp(m->call_id, call->id) == 0 && !call_is_ending(call);
 }
 
 static void
@@ -428,8 +372,7 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 	memcpy(p->call_id, call->id, sizeof(p->call_id));
 }
 
-/* The call that M, from C, is about: C's user is in it, and M names no other. NULL: none. */
-static struct call *
+struct call *
 call_meant(const struct conn *c, const struct message *m)
 {
 	struct call *call = c->user->call;
@@ -475,12 +418,12 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 		send_error(h, c, m, "rate_limited", "The call is being ended already");
 		return;
 	}
-	want_end(h, call, CALL_REASON_NONE, c->user->id);
+	call_want_end(h, call, CALL_REASON_NONE, c->user->id);
 }
 
 /* C answers CALL, which rings. */
-static void
-accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
+void
+call_accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
 {
 	asker_set(&call->answerer, c, m);
 	store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
@@ -491,10 +434,10 @@ calls_accept(struct hub *h, struct conn *c, const struct message *m)
 {
 	struct call *call = call_meant(c, m);
 
-	if (call == NULL || c->user != call->callee.user || is_ending(call)) {
+	if (call == NULL || c->user != call->callee.user || call_is_ending(call)) {
 		send_error(h, c, m, "no_call", "No such call rings here");
 	} else if (call->state == CALL_RINGING && call->storing == CALL_NONE) {
-		accept(h, call, c, m);
+		call_accept(h, call, c, m);
 	} else if (call->state == CALL_ACTIVE && conn_same(c->id, call->callee.conn)) {
 		if (m->id != NULL)
 			send_frame(h, c->id, frame_ack_call(m->id, call->id));
@@ -503,117 +446,20 @@ calls_accept(struct hub *h, struct conn *c, const struct message *m)
 	}
 }
 
-/* May C take part in CALL's signalling? While it rings, all the callee's connections may; and any
- * connection of hers where the one that the call was on is lost. */
-static bool
-may_signal(const struct call *call, const struct conn *c)
-{
-	if (is_ending(call))
-		return false;
-	if (c->user == call->caller.user)
-		return call->caller.conn.v == 0 || conn_same(c->id, call->caller.conn);
-	if (call->storing == CALL_ACTIVE)
-		return conn_same(c->id, call->answerer.conn);
-	return call->callee.conn.v == 0 || conn_same(c->id, call->callee.conn);
-}
-
-/* Sends FRAME to LEG's user, or keeps it for her. Returns to how many connections it went; -1:
- * there was no room. */
-static int
-deliver(struct hub *h, struct call *call, struct leg *leg, struct frame *frame)
-{
-	bool rings = leg == &call->callee && call->state != CALL_ACTIVE;
-	bool held = leg->conn.v == 0 || (leg == &call->caller && call->storing == CALL_ACTIVE);
-	int n = 0;
-
-	if (rings) {
-		bool kept = mail_add(&leg->mail, frame);
-
-		for (const struct conn *c = leg->user->conns;
-		     call->state == CALL_RINGING && c != NULL; c = c->next, n++)
-			send_frame(h, c->id, frame_ref(frame));
-		return kept || n > 0 ? n : -1;
-	}
-	if (held)
-		return mail_add(&leg->mail, frame) ? 0 : -1;
-	send_frame(h, leg->conn, frame_ref(frame));
-	return 1;
-}
-
 void
-calls_signal(struct hub *h, struct conn *c, const struct message *m)
+calls_write_active(const struct member *m, struct json_writer *w)
 {
-	struct call *call = c->user->call;
-	bool from_caller = c->user == call->caller.user;
-	struct leg *own = from_caller ? &call->caller : &call->callee;
-	bool answers = !from_caller && m->signal == SIGNAL_ANSWER && call->state == CALL_RINGING &&
-		       call->storing == CALL_NONE;
-	struct frame *frame;
-	int n = -1;
+	const struct call *call = m->call;
 
-	if ((!from_caller && call->state == CALL_NONE) || !may_signal(call, c)) {
-		send_error(h, c, m, "no_call", "The call is not on this connection");
+	if (call == NULL || call->state == CALL_NONE || call_is_ending(call))
 		return;
-	}
-	if ((frame = frame_signal(c->user->id, m->data, m->data_len)) == NULL) {
-		send_frame(h, c->id, NULL);
-		return;
-	}
-	if (own->conn.v == 0 && (from_caller || call->state == CALL_ACTIVE))
-		attach(h, own, c);
-	/* An answer leaves when the store knows that the call is ACTIVE; what follows it stays
-	 * behind it. */
-	if (!answers || mail_has_room(&call->caller.mail, frame)) {
-		if (answers)
-			accept(h, call, c, m);
-		n = deliver(h, call, from_caller ? &call->callee : &call->caller, frame);
-	}
-	frame_unref(frame);
-	if (n < 0)
-		send_error(h, c, m, "recipient_offline",
-		    "The other party is away, and no more is kept for her");
-	else if (m->id != NULL && !answers)
-		send_frame(h, c->id, frame_ack_delivered(m->id, (unsigned)n));
-}
-
-void
-calls_connected(struct hub *h, struct conn *c)
-{
-	struct call *call = c->user->call;
-	struct leg *leg;
-
-	if (call == NULL)
-		return;
-	leg = c->user == call->caller.user ? &call->caller : &call->callee;
-	if (leg == &call->callee && call->state != CALL_ACTIVE) {
-		if (call->state == CALL_RINGING && !is_ending(call))
-			ring(h, call, c);
-	} else if (leg->conn.v == 0) {
-		attach(h, leg, c);
-	} else {
-		leg->heir = c->id;
-	}
-}
-
-void
-calls_lost(struct hub *h, struct conn *c)
-{
-	struct call *call = c->user->call;
-	const struct conn *heir;
-	struct leg *leg;
-
-	if (call == NULL)
-		return;
-	leg = c->user == call->caller.user ? &call->caller : &call->callee;
-	if (!conn_same(leg->conn, c->id))
-		return;
-	leg->conn.v = 0;
-	/* A page that was loaded again connects before its old connection is known to be lost. A
-	 * connection that was there before is another device, which knows nothing of the call. */
-	if ((heir = conn_find(h, leg->heir)) != NULL)
-		attach(h, leg, heir);
-	else if (call->state != CALL_NONE)
-		timer_arm(h, &leg->absent_timer, h->settings.call_grace_ms);
+	jw_object(w, "activeCall");
+	jw_string(w, "callId", call->id);
+	jw_string(w, "state", call_state_name(call->state));
+	jw_int(
+	    w, "peer", m == call->caller.user ? call->callee.user->id.v : call->caller.user->id.v);
+	jw_string(w, "direction", m == call->caller.user ? "out" : "in");
+	jw_object_end(w);
 }
 
 void
@@ -628,9 +474,10 @@ calls_restore(struct hub *h, const struct live_call *row)
 	if (call == NULL)
 		return;
 	call->state = row->state;
-	roster_changed(h);
+	roster_changed(h, caller);
+	roster_changed(h, callee);
 	if (row->state == CALL_RINGING) {
-		want_end(h, call, CALL_SERVER_RESTART, caller->id);
+		call_want_end(h, call, CALL_SERVER_RESTART, caller->id);
 		return;
 	}
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
@@ -644,19 +491,13 @@ calls_rung_out(struct hub *h, struct call *call)
 {
 	if (call->storing !=
 	    CALL_ACTIVE) /* answered at the last moment: give_up() sees to it if that fails */
-		want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
-}
-
-void
-calls_party_gone(struct hub *h, struct leg *leg)
-{
-	want_end(h, leg->call, CALL_DISCONNECTED, leg->user->id);
+		call_want_end(h, call, CALL_NO_ANSWER, call->callee.user->id);
 }
 
 void
 calls_too_long(struct hub *h, struct call *call)
 {
-	want_end(h, call, CALL_MAX_DURATION, call->caller.user->id);
+	call_want_end(h, call, CALL_MAX_DURATION, call->caller.user->id);
 }
 
 void

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "allowance.h"
 #include "base/clock.h"
 #include "message.h"
 #include "metrics/metrics.h"
@@ -15,8 +16,6 @@ enum {
 	WHEEL_SLOTS = 32, /* of a second each; longer than any interval between two visits */
 	BACKSTOP_S = 5,	  /* for a peer that does not take its close frame */
 	WRITES_AT_ONCE = 16,
-	BAD_WINDOW_MS = 60 * 1000,
-	FLOOD_PAUSE_MS = 1000, /* who has been refused nothing for so long starts anew */
 };
 
 struct connection {
@@ -24,7 +23,11 @@ struct connection {
 	struct conn_id id;
 	struct lws *wsi;   /* NULL: not open yet */
 	struct user *user; /* until opened() has returned */
+	struct user_id user_id;
+	char *session;
 	int64_t expires_s;
+	bool v1;
+	bool warned; /* that its token is about to end */
 
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
@@ -35,12 +38,7 @@ struct connection {
 	int64_t message_ms; /* when the first came; 0: none */
 	int64_t heard_ms;   /* the last byte from the peer */
 
-	int64_t allowance;  /* thousandths of a message */
-	int64_t allowed_ms; /* when it was last topped up */
-	int refused;	    /* messages past the allowance, one after another */
-	int64_t refused_ms; /* the last of them */
-	int bad;	    /* messages since bad_ms that broke the rules */
-	int64_t bad_ms;
+	struct allowance allowance;
 
 	unsigned slot; /* of the wheel */
 	struct connection *prev;
@@ -111,25 +109,31 @@ index_of(struct conn_id id)
 }
 
 struct connection *
-conn_new(struct conn_table *t, const struct user *user, int64_t expires_s, enum close_code close)
+conn_new(struct conn_table *t, const struct conn_origin *o)
 {
 	struct connection *c;
 	uint32_t i;
 
 	if (t->free_count == 0 || (c = calloc(1, sizeof(*c))) == NULL)
 		return NULL;
-	if ((c->user = malloc(sizeof(*c->user))) == NULL) {
+	c->user = malloc(sizeof(*c->user));
+	c->session = strdup(o->session);
+	if (c->user == NULL || c->session == NULL) {
+		free(c->user);
+		free(c->session);
 		free(c);
 		return NULL;
 	}
-	*c->user = *user;
+	*c->user = *o->user;
 	i = t->free_list[--t->free_count];
 	t->connections[i] = c;
 	t->count++;
 	c->table = t;
 	c->id.v = (uint64_t)++t->generations[i] << 32 | (i + 1);
-	c->expires_s = expires_s;
-	c->close_code = close;
+	c->user_id = o->user->id;
+	c->expires_s = o->expires_s;
+	c->v1 = o->v1;
+	c->close_code = o->close;
 	buf_init(&c->message, MESSAGE_BYTES_MAX);
 	metric_set(METRIC_CONNECTIONS, t->count);
 	return c;
@@ -147,6 +151,7 @@ conn_free(struct connection *c)
 	outbox_fini(&c->outbox);
 	buf_fini(&c->message);
 	free(c->user);
+	free(c->session);
 	free(c);
 	metric_set(METRIC_CONNECTIONS, t->count);
 }
@@ -172,6 +177,30 @@ conn_user(const struct connection *c)
 	return c->user;
 }
 
+struct user_id
+conn_user_id(const struct connection *c)
+{
+	return c->user_id;
+}
+
+const char *
+conn_session(const struct connection *c)
+{
+	return c->session;
+}
+
+bool
+conn_is_v1(const struct connection *c)
+{
+	return c->v1;
+}
+
+int64_t
+conn_expires_s(const struct connection *c)
+{
+	return c->expires_s;
+}
+
 /* Has the table look at C again AFTER_MS from now, within a second. */
 static void
 visit_after(struct connection *c, int64_t after_ms)
@@ -191,13 +220,32 @@ visit_no_more(struct connection *c)
 	DL_DELETE(c->table->wheel[c->slot], c);
 }
 
-/* Until the next ping, or until the token ends where that is sooner. */
+/* Until the next ping, or until the token ends, or a v1 client is to be told that it will, where
+ * that is sooner. */
 static int64_t
 visit_interval(const struct connection *c, int64_t wall_s)
 {
 	int64_t left_ms = (c->expires_s - wall_s) * 1000;
 
+	if (c->v1 && !c->warned && left_ms > TOKEN_WARNING_MS)
+		left_ms -= TOKEN_WARNING_MS;
 	return left_ms < PING_INTERVAL_MS ? left_ms : PING_INTERVAL_MS;
+}
+
+bool
+conn_renew(struct connection *c, const char *session, int64_t expires_s)
+{
+	char *copy = strdup(session);
+
+	if (copy == NULL)
+		return false;
+	free(c->session);
+	c->session = copy;
+	c->expires_s = expires_s;
+	c->warned = false;
+	visit_no_more(c);
+	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
+	return true;
 }
 
 bool
@@ -208,8 +256,7 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 
 	c->wsi = wsi;
 	c->heard_ms = now_ms;
-	c->allowed_ms = now_ms;
-	c->allowance = (int64_t)t->rate * RATE_BURST_S * 1000;
+	allowance_init(&c->allowance, t->rate, now_ms);
 	DL_APPEND2(t->open, c, open_prev, open_next);
 	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
 	if (refused != CLOSE_NONE) {
@@ -278,7 +325,7 @@ static bool
 write_list(struct connection *c)
 {
 	uint64_t revision = 0;
-	struct frame *f = c->table->events.list(c->table->events.context, &revision);
+	struct frame *f = c->table->events.list(c->table->events.context, c->v1, &revision);
 
 	if (f == NULL) {
 		conn_close(c, CLOSE_INTERNAL);
@@ -365,6 +412,20 @@ conn_send_list(struct connection *c)
 		drop(c);
 }
 
+void
+conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
+{
+	if (c->close_code != CLOSE_NONE || c->wsi == NULL || c->list_revision == revision)
+		return;
+	if (frame == NULL || !socket_is_free(c)) {
+		conn_send_list(c);
+		return;
+	}
+	c->list_revision = revision;
+	if (!write_frame(c, frame))
+		drop(c);
+}
+
 /* The fragments so far and LEN bytes more are a whole message. */
 static void
 deliver(struct connection *c, const void *data, size_t len)
@@ -426,36 +487,18 @@ conn_pong(struct connection *c, int64_t now_ms)
 bool
 conn_allow(struct connection *c, int64_t now_ms)
 {
-	int64_t rate = c->table->rate;
-	int64_t most = rate * RATE_BURST_S * 1000;
+	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, now_ms);
 
-	if (rate == 0)
-		return true;
-	c->allowance += (now_ms - c->allowed_ms) * rate;
-	c->allowed_ms = now_ms;
-	if (c->allowance > most)
-		c->allowance = most;
-	if (c->allowance >= 1000) {
-		c->allowance -= 1000;
-		return true;
-	}
-	if (now_ms - c->refused_ms > FLOOD_PAUSE_MS)
-		c->refused = 0;
-	c->refused_ms = now_ms;
-	if (++c->refused > rate * RATE_BURST_S)
+	if (allowed == FLOODING)
 		conn_close(c, CLOSE_FLOOD);
-	return false;
+	return allowed == ALLOWED;
 }
 
 void
 conn_misbehaved(struct connection *c, int64_t now_ms)
 {
 	metric_add(METRIC_MESSAGES_REFUSED, 1);
-	if (now_ms - c->bad_ms > BAD_WINDOW_MS) {
-		c->bad_ms = now_ms;
-		c->bad = 0;
-	}
-	if (++c->bad > BAD_MESSAGES_MAX)
+	if (allowance_bad(&c->allowance, now_ms))
 		conn_close(c, CLOSE_BAD_MESSAGES);
 }
 
@@ -464,6 +507,17 @@ conn_each(struct conn_table *t, void (*fn)(void *context, struct connection *c),
 {
 	for (struct connection *c = t->open; c != NULL; c = c->open_next)
 		fn(context, c);
+}
+
+static void
+warn_of_end(struct connection *c, int64_t left_ms)
+{
+	struct frame *f = frame_token_expiring(left_ms);
+
+	c->warned = true;
+	if (f != NULL)
+		conn_send(c, f);
+	frame_unref(f);
 }
 
 /* Looks after C, and says when to look again. */
@@ -481,6 +535,8 @@ visit(struct connection *c, int64_t now_ms, int64_t wall_s)
 		conn_close(c, CLOSE_TOKEN_EXPIRED);
 		return PING_INTERVAL_MS;
 	}
+	if (c->v1 && !c->warned && (c->expires_s - wall_s) * 1000 <= TOKEN_WARNING_MS)
+		warn_of_end(c, (c->expires_s - wall_s) * 1000);
 	if (c->message_ms != 0 && now_ms - c->message_ms >= ASSEMBLY_MAX_MS) {
 		conn_close(c, CLOSE_POLICY);
 		return PING_INTERVAL_MS;

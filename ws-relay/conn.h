@@ -24,16 +24,16 @@ enum close_code {
 	CLOSE_TOKEN_EXPIRED = 4100,
 	CLOSE_SLOW_READER = 4101,
 	CLOSE_FLOOD = 4103,
+	CLOSE_REVOKED = 4501,
 	CLOSE_TOO_MANY_CONNECTIONS = 4505,
 	CLOSE_BAD_MESSAGES = 4506,
 };
 
 enum {
 	PING_INTERVAL_MS = 25 * 1000,
-	SILENCE_MAX_MS = 60 * 1000,  /* without a byte from the peer, who has been pinged */
-	ASSEMBLY_MAX_MS = 10 * 1000, /* from a message's first fragment to its last */
-	BAD_MESSAGES_MAX = 20,	     /* a minute */
-	RATE_BURST_S = 4,	     /* as many seconds' worth of messages may come at once */
+	SILENCE_MAX_MS = 60 * 1000,   /* without a byte from the peer, who has been pinged */
+	ASSEMBLY_MAX_MS = 10 * 1000,  /* from a message's first fragment to its last */
+	TOKEN_WARNING_MS = 60 * 1000, /* before its end, a v1 client is told */
 };
 
 /* What the owner of the table is told. */
@@ -42,7 +42,7 @@ struct conn_events {
 	void (*opened)(void *context, struct connection *c);
 	void (*message)(void *context, struct connection *c, const char *text, size_t len);
 	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
-	struct frame *(*list)(void *context,
+	struct frame *(*list)(void *context, bool v1,
 	    uint64_t *revision); /* the newest user list; not the caller's; NULL: no memory */
 };
 
@@ -52,16 +52,32 @@ struct conn_table *conn_table_new(unsigned max, int rate, const struct conn_even
 void conn_table_free(struct conn_table *t);
 unsigned conn_table_count(const struct conn_table *t);
 
-/* A connection of USER, whose token ends at EXPIRES_S (Unix time), that has no WebSocket yet. NULL:
- * the table is full, or there is no memory. CLOSE: a code to close it with as soon as it opens;
- * CLOSE_NONE: none. */
-struct connection *conn_new(
-    struct conn_table *t, const struct user *user, int64_t expires_s, enum close_code close);
+/* Who connects. */
+struct conn_origin {
+	const struct user *user;
+	const char *session;   /* of its token */
+	int64_t expires_s;     /* when the token ends; Unix time */
+	bool v1;	       /* telemed.v1 was chosen */
+	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */
+};
+
+/* A connection that has no WebSocket yet; it copies what it needs of O. NULL: the table is full, or
+ * there is no memory. */
+struct connection *conn_new(struct conn_table *t, const struct conn_origin *o);
 void conn_free(struct connection *c); /* of one that never opened */
 struct connection *conn_find_id(struct conn_table *t, struct conn_id id); /* NULL: it is gone */
 struct conn_id conn_id_of(const struct connection *c);
 const struct user *conn_user(
     const struct connection *c); /* as it was when it connected; until opened() returns */
+
+struct user_id conn_user_id(const struct connection *c);
+const char *conn_session(const struct connection *c);
+bool conn_is_v1(const struct connection *c);
+int64_t conn_expires_s(const struct connection *c);
+
+/* The client has a newer token, of SESSION, which ends at EXPIRES_S. False: out of memory, and
+ * nothing has changed. */
+bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
 
 /* From the callbacks of libwebsockets. Each but conn_closed() returns false where the callback must
  * return -1. */
@@ -75,6 +91,10 @@ void conn_closed(struct connection *c); /* tells lost() and frees */
  * Past the outbox's bound the connection is closed with 4101. */
 void conn_send(struct connection *c, struct frame *frame);
 void conn_send_list(struct connection *c);
+
+/* Sends FRAME, which leads to REVISION of the user list from the one before; a connection on which
+ * something waits gets the list itself in its turn instead. FRAME NULL: as well. */
+void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
  * dropped. */

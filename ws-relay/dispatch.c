@@ -1,5 +1,6 @@
 /* From a connection's text to the hub's event, and from the hub's effects to connections and store.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ send_or_close(struct connection *c, struct frame *f)
 struct broadcast {
 	struct frame *frame; /* NULL: the user list */
 	struct conn_id except;
+	uint64_t revision;
 };
 
 static void
@@ -40,10 +42,19 @@ broadcast_one(void *context, struct connection *c)
 {
 	const struct broadcast *b = context;
 
-	if (b->frame == NULL)
+	if (b->frame == NULL && !conn_is_v1(c))
 		conn_send_list(c);
-	else if (!conn_same(conn_id_of(c), b->except))
+	else if (b->frame != NULL && !conn_same(conn_id_of(c), b->except))
 		conn_send(c, b->frame);
+}
+
+static void
+presence_one(void *context, struct connection *c)
+{
+	const struct broadcast *b = context;
+
+	if (conn_is_v1(c))
+		conn_send_presence(c, b->frame, b->revision);
 }
 
 static void
@@ -59,6 +70,10 @@ carry_out(struct relay *r, const struct effect *e)
 		break;
 	case EFFECT_BROADCAST:
 		conn_each(r->conns, broadcast_one, &b);
+		break;
+	case EFFECT_PRESENCE:
+		b.revision = hub_list_revision(r->hub);
+		conn_each(r->conns, presence_one, &b);
 		break;
 	case EFFECT_LIST:
 		if (e->conn.v == 0)
@@ -149,12 +164,76 @@ park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, 
 		.lookup.done = recipient_found, .relay = r, .conn = conn, .len = len
 	};
 	memcpy(p->text, text, len);
-	if (!journal_lookup(r->journal, to, &p->lookup)) {
+	if (!journal_lookup(r->journal, to, NULL, &p->lookup)) {
 		free(p);
 		return false;
 	}
 	parked_count++;
 	return true;
+}
+
+/* A token_refresh, while the store is asked whether the new token's session is good. */
+struct renewal {
+	struct lookup lookup;
+	struct relay *relay;
+	struct conn_id conn;
+	struct claims claims;
+	char id[CLIENT_ID_SIZE]; /* the message's; "": none */
+};
+
+static void
+renewal_checked(struct lookup *l, const struct job *j)
+{
+	struct renewal *n = (struct renewal *)(void *)l;
+	struct connection *c = conn_find_id(n->relay->conns, n->conn);
+	const char *id = n->id[0] == '\0' ? NULL : n->id;
+	struct frame *f = NULL;
+
+	parked_count--;
+	if (c != NULL && j->outcome == ERR_OK &&
+	    conn_renew(c, n->claims.session, n->claims.expires_s)) {
+		if (id != NULL && (f = frame_ack_token(id, n->claims.expires_s * 1000)) != NULL)
+			conn_send(c, f);
+	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
+		send_or_close(
+		    c, f = frame_error("forbidden", "The token was revoked", "token_refresh", id));
+	} else if (c != NULL) {
+		send_or_close(c, f = frame_error("unavailable", "The database cannot take this now",
+				     "token_refresh", id));
+	}
+	frame_unref(f);
+	free(n);
+}
+
+/* The connection goes on with the token of M, of the same user. */
+static void
+renew(struct relay *r, struct connection *c, const struct message *m)
+{
+	struct claims claims;
+	struct renewal *n;
+	enum err e = token_verify(
+	    &r->key, m->token, strlen(m->token), clock_wall_ms() / 1000, &claims);
+
+	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
+		send_error(
+		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
+		return;
+	}
+	n = e == ERR_OK && parked_count < PARKED_MAX ? calloc(1, sizeof(*n)) : NULL;
+	if (n == NULL) {
+		send_error(c, m, "unavailable", "Too much is waiting for the database");
+		return;
+	}
+	*n = (struct renewal){
+		.lookup.done = renewal_checked, .relay = r, .conn = conn_id_of(c), .claims = claims
+	};
+	snprintf(n->id, sizeof(n->id), "%s", m->id == NULL ? "" : m->id);
+	if (!journal_lookup(r->journal, claims.user, claims.session, &n->lookup)) {
+		free(n);
+		send_error(c, m, "unavailable", "There is no memory for this now");
+		return;
+	}
+	parked_count++;
 }
 
 static void
@@ -174,6 +253,8 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		conn_misbehaved(c, now_ms);
 	} else if (e != ERR_OK) {
 		send_error(c, &m, "unavailable", "There is no memory for this now");
+	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
+		renew(r, c, &m);
 	} else if (m.to.v == 0 || hub_knows(r->hub, m.to)) {
 		ev.message = &m;
 		relay_event(r, &ev);
@@ -186,9 +267,15 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 static void
 on_opened(void *context, struct connection *c)
 {
-	relay_event(
-	    context, &(struct event){
-			 .kind = EVENT_CONNECTED, .conn = conn_id_of(c), .user = conn_user(c) });
+	struct event ev = {
+		.kind = EVENT_CONNECTED,
+		.conn = conn_id_of(c),
+		.v1 = conn_is_v1(c),
+		.expires_ms = conn_expires_s(c) * 1000,
+		.user = conn_user(c),
+	};
+
+	relay_event(context, &ev);
 }
 
 static void
@@ -198,12 +285,12 @@ on_lost(void *context, struct connection *c)
 }
 
 static struct frame *
-newest_list(void *context, uint64_t *revision)
+newest_list(void *context, bool v1, uint64_t *revision)
 {
 	struct relay *r = context;
 
 	*revision = hub_list_revision(r->hub);
-	return hub_list(r->hub);
+	return hub_list(r->hub, v1);
 }
 
 const struct conn_events relay_conn_events = {
@@ -226,6 +313,38 @@ count_call(const struct job *j)
 		metric_add(METRIC_CALLS_ENDED, 1);
 }
 
+/* The connections of a user, which a callback collects so that what it leads to may change them. */
+struct connections {
+	unsigned count;
+	struct conn_id list[USER_CONNECTIONS_MAX];
+};
+
+static void
+collect(void *context, struct conn_id id)
+{
+	struct connections *all = context;
+
+	if (all->count < USER_CONNECTIONS_MAX)
+		all->list[all->count++] = id;
+}
+
+/* SESSION of USER was logged out. */
+static void
+end_session(struct relay *r, struct user_id user, const char *session)
+{
+	struct connections all = { .count = 0 };
+
+	hub_each_connection(r->hub, user, collect, &all);
+	for (unsigned i = 0; i < all.count; i++) {
+		struct connection *c = conn_find_id(r->conns, all.list[i]);
+
+		if (c == NULL || strcmp(conn_session(c), session) != 0)
+			continue;
+		relay_event(r, &(struct event){ .kind = EVENT_REVOKED, .conn = all.list[i] });
+		conn_close(c, CLOSE_REVOKED);
+	}
+}
+
 static void
 on_result(struct relay *r, const struct job *j)
 {
@@ -239,6 +358,9 @@ on_result(struct relay *r, const struct job *j)
 	case JOB_CHANGED:
 		ev.kind = EVENT_CHANGED;
 		relay_event(r, &ev);
+		break;
+	case JOB_REVOKED:
+		end_session(r, j->user.id, j->session);
 		break;
 	case JOB_PERSIST:
 		ev.kind = EVENT_PERSISTED;

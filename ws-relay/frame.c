@@ -199,13 +199,67 @@ frame_ack_status(const char *id, enum status status)
 }
 
 void
-frame_write_user(
-    struct json_writer *w, struct user_id id, const char *name, enum role role, enum status status)
+frame_write_user(struct json_writer *w, const char *key, struct user_id id, const char *name,
+    enum role role, enum status status)
 {
-	jw_object(w, NULL);
+	jw_object(w, key);
 	jw_int(w, "id", id.v);
 	jw_string(w, "name", name);
 	jw_string(w, "role", role_name(role));
 	jw_string(w, "status", status_name(status));
 	jw_object_end(w);
+}
+
+struct frame *
+frame_token_expiring(int64_t in_ms)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "token_expiring");
+
+	jw_object(w, "data");
+	jw_int(w, "inMs", in_ms);
+	jw_object_end(w);
+	return finish(&b);
+}
+
+struct frame *
+frame_goaway(const char *reason, int64_t reconnect_in_ms)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "goaway");
+
+	jw_object(w, "data");
+	jw_string(w, "reason", reason);
+	jw_int(w, "reconnectInMs", reconnect_in_ms);
+	jw_object_end(w);
+	return finish(&b);
+}
+
+struct frame *
+frame_ack_token(const char *id, int64_t expires_ms)
+{
+	char text[RFC3339_SIZE];
+	struct frame_builder b;
+
+	jw_string(ack_start(&b, id), "tokenExpiresAt", clock_rfc3339(expires_ms, text));
+	return ack_finish(&b);
+}
+
+struct frame *
+frame_call_state(const char *call_id, enum call_state state, struct user_id peer,
+    struct user_id missing, int64_t resume_in_ms)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "call_state");
+
+	jw_object(w, "data");
+	jw_string(w, "callId", call_id);
+	jw_string(w, "state", call_state_name(state));
+	jw_int(w, "peer", peer.v);
+	if (missing.v != 0) {
+		jw_int(w, "missing", missing.v);
+		jw_int(w, "resumeInMs", resume_in_ms);
+	}
+	jw_object_end(w);
+	return finish(&b);
 }

@@ -47,10 +47,17 @@ struct frame *frame_incoming_call(
 struct frame *frame_call_response(
     struct user_id from, const char *call_id, const char *refusal, const char *id);
 struct frame *frame_call_end(struct user_id from, const char *call_id, enum call_reason reason);
+struct frame *frame_token_expiring(int64_t in_ms);
+struct frame *frame_goaway(const char *reason, int64_t reconnect_in_ms);
+struct frame *frame_ack_token(const char *id, int64_t expires_ms);
 struct frame *frame_ack_delivered(const char *id, unsigned delivered);
 struct frame *frame_ack_call(const char *id, const char *call_id);
 struct frame *frame_ack_status(const char *id, enum status status);
 
-/* One element of a users message. */
-void frame_write_user(
-    struct json_writer *w, struct user_id id, const char *name, enum role role, enum status status);
+/* call_state: MISSING is the party who is away, for RESUME_IN_MS more at the most; 0: none is. */
+struct frame *frame_call_state(const char *call_id, enum call_state state, struct user_id peer,
+    struct user_id missing, int64_t resume_in_ms);
+
+/* A user: an element of a users message (KEY is NULL), or the member KEY. */
+void frame_write_user(struct json_writer *w, const char *key, struct user_id id, const char *name,
+    enum role role, enum status status);

@@ -97,8 +97,9 @@ user_found(struct lookup *l, const struct job *j)
 	if (h->fd >= 0 && j->outcome == ERR_OK) {
 		hs->done(hs->context, h->fd, &h->admission, &j->user);
 		forget(h);
-	} else if (h->fd >= 0 && j->outcome == ERR_NOT_FOUND) {
-		refuse(h, (struct verdict){ 401, "invalid_token", "The token's user is gone" });
+	} else if (h->fd >= 0 && (j->outcome == ERR_NOT_FOUND || j->outcome == ERR_DENIED)) {
+		refuse(h, (struct verdict){
+			      401, "invalid_token", "The token was revoked, or its user is gone" });
 	} else if (h->fd >= 0) {
 		refuse(h, unavailable());
 	} else {
@@ -122,7 +123,8 @@ judge(struct handshake *h, size_t len)
 		refuse(h, v);
 		return;
 	}
-	if (!journal_lookup(r->journal, h->admission.claims.user, &h->lookup)) {
+	if (!journal_lookup(
+		r->journal, h->admission.claims.user, h->admission.claims.session, &h->lookup)) {
 		refuse(h, unavailable());
 		return;
 	}

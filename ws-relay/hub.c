@@ -1,17 +1,23 @@
 #include "hub.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/clock.h"
 
 #include "hub_state.h"
 
 /* A step that runs timers stops short of filling its effects; one event alone never comes near it.
  */
-enum { EFFECTS_ROOM = 300, STATUS_WRITES_MAX = 256 };
+enum { EFFECTS_ROOM = 300 };
 
-static struct effect *
-effect(struct hub *h, enum effect_kind kind)
+/* What a v1 client is asked to wait between two tries to connect. */
+enum { RECONNECT_MIN_MS = 500, RECONNECT_MAX_MS = 15000 };
+
+struct effect *
+hub_effect(struct hub *h, enum effect_kind kind)
 {
 	struct effect *e;
 
@@ -24,7 +30,7 @@ effect(struct hub *h, enum effect_kind kind)
 void
 send_frame(struct hub *h, struct conn_id to, struct frame *frame)
 {
-	struct effect *e = effect(h, EFFECT_SEND);
+	struct effect *e = hub_effect(h, EFFECT_SEND);
 
 	e->conn = to;
 	e->frame = frame;
@@ -40,7 +46,7 @@ send_error(struct hub *h, const struct conn *to, const struct message *re, const
 struct persist *
 persist(struct hub *h, enum persist_kind kind, struct user_id user)
 {
-	struct effect *e = effect(h, EFFECT_PERSIST);
+	struct effect *e = hub_effect(h, EFFECT_PERSIST);
 
 	e->persist.kind = kind;
 	e->persist.seq = ++h->seq;
@@ -92,6 +98,15 @@ askers_add(struct askers *all, const struct conn *c, const struct message *m)
 	return true;
 }
 
+/* Who has not come back will not be told any more. */
+static void
+farewell_over(struct hub *h, struct member *m)
+{
+	frame_unref(m->farewell);
+	m->farewell = NULL;
+	member_settle(h, m);
+}
+
 static void
 run_timer(struct hub *h, struct timer *t)
 {
@@ -113,6 +128,9 @@ run_timer(struct hub *h, struct timer *t)
 		break;
 	case TIMER_CALL_MAX:
 		calls_too_long(h, owner);
+		break;
+	case TIMER_FAREWELL:
+		farewell_over(h, owner);
 		break;
 	case TIMER_END_RETRY:
 		calls_end_again(h, owner);
@@ -140,8 +158,9 @@ announce_list(struct hub *h)
 {
 	if (!h->list_due || h->loading || h->now_ms < h->list_next_ms)
 		return;
-	effect(h, EFFECT_LIST);
-	h->list_due = false;
+	hub_effect(h, EFFECT_LIST);
+	hub_effect(h, EFFECT_PRESENCE)->frame = roster_presence(h);
+	roster_announced(h);
 	h->list_next_ms = h->now_ms + h->settings.list_interval_ms;
 }
 
@@ -157,151 +176,60 @@ hub_deadline(const struct hub *h)
 	return due;
 }
 
-/* FRAME to all connections of M but EXCEPT; returns to how many. Takes over the caller's reference.
- */
-static unsigned
-send_to_user(struct hub *h, const struct member *m, struct conn_id except, struct frame *frame)
-{
-	unsigned n = 0;
-
-	for (const struct conn *c = m->conns; c != NULL; c = c->next) {
-		if (conn_same(c->id, except))
-			continue;
-		send_frame(h, c->id, frame_ref(frame));
-		n++;
-	}
-	frame_unref(frame);
-	return n;
-}
-
-static void
-ack_delivered(struct hub *h, const struct conn *c, const struct message *m, unsigned delivered)
-{
-	if (m->id != NULL)
-		send_frame(h, c->id, frame_ack_delivered(m->id, delivered));
-}
-
-/* Sends FRAME to m->to, wherever she is connected but on C itself. Takes over the caller's
- * reference. */
-static void
-send_directly(struct hub *h, struct conn *c, const struct message *m, struct frame *frame)
-{
-	const struct member *to = member_find(h, m->to);
-	unsigned n = 0;
-
-	if (frame == NULL) {
-		send_frame(h, c->id, NULL);
-		return;
-	}
-	if (to == NULL && m->to_role == ROLE_NONE) {
-		frame_unref(frame);
-		send_error(h, c, m, "not_found", "There is no user of this id");
-		return;
-	}
-	if (to != NULL)
-		n = send_to_user(h, to, c->id, frame);
-	else
-		frame_unref(frame);
-	if (n == 0)
-		send_error(h, c, m, "recipient_offline", "The user is not connected");
-	else
-		ack_delivered(h, c, m, n);
-}
-
-static void
-on_chat(struct hub *h, struct conn *c, const struct message *m)
-{
-	struct frame *frame = frame_chat(c->user->id, m->to, m->text, h->wall_ms);
-	struct effect *e;
-
-	if (m->to.v != 0) {
-		send_directly(h, c, m, frame);
-		return;
-	}
-	if (frame == NULL) {
-		send_frame(h, c->id, NULL);
-		return;
-	}
-	e = effect(h, EFFECT_BROADCAST);
-	e->conn = c->id;
-	e->frame = frame;
-	ack_delivered(h, c, m, HASH_COUNT(h->conns) - 1);
-}
-
-static void
-on_signal(struct hub *h, struct conn *c, const struct message *m)
-{
-	const struct member *to = member_find(h, m->to);
-	const struct call *call = c->user->call;
-
-	if (call != NULL && to != NULL && to->call == call && to != c->user)
-		calls_signal(h, c, m);
-	else if (call != NULL || (to != NULL && to->call != NULL))
-		send_error(h, c, m, "no_call", "One of the two is in a call with somebody else");
-	else
-		send_directly(h, c, m, frame_signal(c->user->id, m->data, m->data_len));
-}
-
-static void
-on_set_status(struct hub *h, struct conn *c, const struct message *m)
-{
-	struct status_write *w;
-
-	if (c->user->role != ROLE_DOCTOR) {
-		send_error(h, c, m, "forbidden", "Only a doctor has a status to set");
-		return;
-	}
-	w = h->status_write_count < STATUS_WRITES_MAX ? calloc(1, sizeof(*w)) : NULL;
-	if (w == NULL) {
-		send_error(h, c, m, "unavailable", "The database cannot take this now");
-		return;
-	}
-	asker_set(&w->asker, c, m);
-	persist(h, PERSIST_STATUS, c->user->id)->status = m->status;
-	w->seq = h->seq;
-	DL_APPEND(h->status_writes, w);
-	h->status_write_count++;
-}
-
-/* Statuses are stored in the order in which they were set, so the oldest waits first. */
-static void
-status_persisted(struct hub *h, const struct event *ev)
-{
-	struct status_write *w = h->status_writes;
-	struct member *m = member_find(h, ev->persist->user);
-
-	assert(w != NULL && w->seq == ev->persist->seq);
-	DL_DELETE(h->status_writes, w);
-	h->status_write_count--;
-	if (ev->outcome != ERR_OK)
-		send_frame(h, w->asker.conn,
-		    frame_error("unavailable", "The database cannot take this now", "set_status",
-			w->asker.id[0] == '\0' ? NULL : w->asker.id));
-	else if (w->asker.id[0] != '\0')
-		send_frame(h, w->asker.conn, frame_ack_status(w->asker.id, ev->persist->status));
-	free(w);
-	if (ev->outcome == ERR_OK && m != NULL && m->writes == 0 && m->status != ev->status) {
-		m->status = ev->status;
-		roster_changed(h);
-		member_settle(h, m);
-	}
-}
-
 static void
 on_message(struct hub *h, struct conn *c, const struct message *m)
 {
 	typedef void message_fn(struct hub * h, struct conn * c, const struct message *m);
 	static message_fn *const handlers[MESSAGE__COUNT] = {
-		[MESSAGE_CHAT] = on_chat,
-		[MESSAGE_SIGNAL] = on_signal,
+		[MESSAGE_CHAT] = route_chat,
+		[MESSAGE_SIGNAL] = route_signal,
 		[MESSAGE_CALL_START] = calls_start,
 		[MESSAGE_CALL_END] = calls_end,
 		[MESSAGE_CALL_ACCEPT] = calls_accept,
 		[MESSAGE_CALL_REJECT] = calls_end,
-		[MESSAGE_SET_STATUS] = on_set_status,
+		[MESSAGE_CALL_RESUME] = calls_resume,
+		[MESSAGE_SET_STATUS] = route_set_status,
 	};
 
 	handlers[m->type](h, c, m);
+}
+
+static void
+write_limits(const struct hub *h, struct json_writer *w)
+{
+	jw_object(w, "limits");
+	jw_int(w, "messageBytes", MESSAGE_BYTES_MAX);
+	jw_int(w, "chatCharacters", CHAT_CHARS_MAX);
+	jw_int(w, "messagesPerSecond", h->settings.messages_per_s);
+	jw_int(w, "connections", h->settings.user_connections);
+	jw_object_end(w);
+}
+
+/* The first message to a v1 connection. */
+static struct frame *
+make_welcome(const struct hub *h, const struct conn *c, int64_t token_expires_ms)
+{
+	const struct member *m = c->user;
+	char text[RFC3339_SIZE];
+	struct frame_builder b;
+
+	frame_begin(&b);
+	jw_object(&b.w, NULL);
+	jw_string(&b.w, "type", "welcome");
+	frame_write_user(&b.w, "user", m->id, m->name, m->role, member_status(m));
+	snprintf(text, sizeof(text), "%llx", (unsigned long long)c->id.v);
+	jw_string(&b.w, "connectionId", text);
+	jw_string(&b.w, "version", TELEMED_VERSION);
+	jw_int(&b.w, "heartbeatMs", h->settings.heartbeat_ms);
+	write_limits(h, &b.w);
+	jw_object(&b.w, "reconnect");
+	jw_int(&b.w, "minMs", RECONNECT_MIN_MS);
+	jw_int(&b.w, "maxMs", RECONNECT_MAX_MS);
+	jw_object_end(&b.w);
+	jw_string(&b.w, "tokenExpiresAt", clock_rfc3339(token_expires_ms, text));
+	calls_write_active(m, &b.w);
+	jw_object_end(&b.w);
+	return frame_end(&b);
 }
 
 static void
@@ -309,10 +237,17 @@ on_connected(struct hub *h, const struct event *ev)
 {
 	struct conn *c;
 
-	roster_connected(h, ev->conn, ev->user);
+	roster_connected(h, ev);
 	if ((c = conn_find(h, ev->conn)) == NULL)
 		return;
-	effect(h, EFFECT_LIST)->conn = ev->conn;
+	if (c->v1)
+		send_frame(h, c->id, make_welcome(h, c, ev->expires_ms));
+	hub_effect(h, EFFECT_LIST)->conn = ev->conn;
+	if (c->user->farewell != NULL) {
+		send_frame(h, c->id, c->user->farewell);
+		c->user->farewell = NULL;
+		timer_disarm(h, &c->user->farewell_timer);
+	}
 	calls_connected(h, c);
 }
 
@@ -332,7 +267,7 @@ on_persisted(struct hub *h, const struct event *ev)
 		roster_persisted(h, ev);
 		break;
 	case PERSIST_STATUS:
-		status_persisted(h, ev);
+		route_status_persisted(h, ev);
 		break;
 	case PERSIST_CALL_START:
 	case PERSIST_CALL_ANSWER:
@@ -354,6 +289,10 @@ handle(struct hub *h, const struct event *ev)
 	case EVENT_LOST:
 		if (c != NULL)
 			on_lost(h, c);
+		break;
+	case EVENT_REVOKED:
+		if (c != NULL)
+			calls_revoked(h, c);
 		break;
 	case EVENT_MESSAGE:
 		if (c != NULL)
@@ -425,6 +364,8 @@ hub_free(struct hub *h)
 	}
 	roster_free(h);
 	frame_unref(h->list);
+	frame_unref(h->list_v1);
+	free(h->gone);
 	free(h);
 }
 
@@ -456,4 +397,15 @@ unsigned
 hub_calls(const struct hub *h)
 {
 	return h->calls;
+}
+
+void
+hub_each_connection(const struct hub *h, struct user_id user,
+    void (*fn)(void *context, struct conn_id conn), void *context)
+{
+	struct member *m = NULL;
+
+	HASH_FIND(hh, h->members, &user, sizeof(user), m);
+	for (const struct conn *c = m == NULL ? NULL : m->conns; c != NULL; c = c->next)
+		fn(context, c->id);
 }

@@ -18,6 +18,9 @@ struct hub_settings {
 	int64_t ring_timeout_ms;
 	int64_t call_grace_ms; /* how long a party of a call may be gone */
 	int64_t call_max_ms;
+	int heartbeat_ms; /* told in welcome, as the next two: they are the connections' business */
+	int messages_per_s;	  /* 0: no limit */
+	int user_connections;	  /* at most, for one user */
 	int64_t list_interval_ms; /* the first change of the user list goes out at once, the next
 				     not before this */
 };
@@ -45,6 +48,7 @@ struct persist {
 enum event_kind {
 	EVENT_CONNECTED, /* CONN is open, of USER as the database has it */
 	EVENT_LOST,	 /* CONN is gone */
+	EVENT_REVOKED,	 /* CONN's session was logged out; it is about to be closed */
 	EVENT_MESSAGE,	 /* CONN has sent MESSAGE */
 	EVENT_CHANGED,	 /* USER's row in the database has changed, or is told for the first time */
 	EVENT_PERSISTED, /* PERSIST was committed (OUTCOME is ERR_OK; STATUS: its user's chosen one,
@@ -66,6 +70,8 @@ struct live_call {
 struct event {
 	enum event_kind kind;
 	struct conn_id conn;
+	bool v1;	    /* connected: it has asked for telemed.v1 */
+	int64_t expires_ms; /* connected: when its token ends, on the wall clock */
 	const struct user *user;
 	const struct message *message;
 	const struct live_call *call;
@@ -77,8 +83,11 @@ struct event {
 enum effect_kind {
 	EFFECT_SEND,	  /* FRAME to CONN */
 	EFFECT_BROADCAST, /* FRAME to every connection but CONN */
-	EFFECT_LIST, /* the newest user list, hub_list(), to CONN, or to every connection where it
-			is 0 */
+	EFFECT_PRESENCE,  /* FRAME, what has changed in the user list, to every v1 connection that
+			   * has the list before it; a v1  connection that lags is to get the newest
+			   * list instead */
+	EFFECT_LIST, /* the newest user list, hub_list(), to CONN, or to every connection but the v1
+			ones where it is 0 */
 	EFFECT_PERSIST,
 };
 
@@ -113,7 +122,7 @@ int64_t hub_deadline(const struct hub *h);
 
 /* The users message as of now, serialised once for each state. The hub's: take a reference to keep
  * it. NULL: out of memory. */
-struct frame *hub_list(struct hub *h);
+struct frame *hub_list(struct hub *h, bool v1);
 
 /* Counts the states of the list: who has been sent this one needs no other. */
 uint64_t hub_list_revision(const struct hub *h);
@@ -124,3 +133,7 @@ bool hub_knows(const struct hub *h, struct user_id user);
 /* How many connections USER has; and how many calls are live. */
 unsigned hub_connections(const struct hub *h, struct user_id user);
 unsigned hub_calls(const struct hub *h);
+
+/* Calls FN for each connection of USER, whom the hub may not know; FN must not feed the hub. */
+void hub_each_connection(const struct hub *h, struct user_id user,
+    void (*fn)(void *context, struct conn_id conn), void *context);

@@ -15,7 +15,8 @@ enum timer_kind {
 	TIMER_RING,	      /* a call has rung for long enough */
 	TIMER_ABSENT,	      /* a party of a call has been gone for long enough */
 	TIMER_CALL_MAX,	      /* a call has lasted for long enough */
-	TIMER_END_RETRY,      /* an end that could not be stored */
+	TIMER_FAREWELL,	 /* word of a call that a restart has ended, for who has not come back */
+	TIMER_END_RETRY, /* an end that could not be stored */
 	TIMER__COUNT
 };
 
@@ -32,6 +33,7 @@ struct timer {
 struct conn {
 	struct conn_id id;
 	struct member *user;
+	bool v1;
 	struct conn *prev; /* in user->conns, oldest first */
 	struct conn *next;
 	bool hashed;
@@ -49,7 +51,12 @@ struct member {
 	unsigned conn_count;
 	unsigned writes; /* presence on its way to the store: until it is there, what the store says
 			    of it is old */
-	bool present;	 /* connected, or within the grace */
+	bool changed;	 /* in hub->changed: since the list was announced */
+	struct member *changed_prev;
+	struct member *changed_next;
+	struct frame *farewell; /* for her next connection; NULL: none */
+	struct timer farewell_timer;
+	bool present;	   /* connected, or within the grace */
 	struct call *call; /* the live one, or one that is being started */
 	struct timer presence_timer;
 	struct timer retry_timer;
@@ -127,7 +134,14 @@ struct hub {
 	uint64_t seq; /* the last one given out */
 	bool loading; /* until EVENT_LOADED */
 
-	struct frame *list; /* serialised at its first use after a change */
+	struct frame *list;    /* serialised at its first use after a change */
+	struct frame *list_v1; /* the same with its revision */
+	struct member
+	    *changed; /* who is shown in another way than when the list was announced last */
+	struct user_id *gone; /* and who is not known any more */
+	unsigned gone_count;
+	unsigned gone_cap;
+	bool gone_lost; /* there was no memory for one of them: v1 needs a new list */
 	uint64_t list_revision;
 	bool list_due;	      /* somebody has not been told of the last change */
 	int64_t list_next_ms; /* not before this */
@@ -138,7 +152,9 @@ struct hub {
 	struct effects *fx;
 };
 
-/* Effects (hub.c). send() takes over the caller's reference to FRAME. */
+/* Effects (hub.c). hub_effect() adds one of KIND, to be filled in. send() takes over the caller's
+ * reference to FRAME. */
+struct effect *hub_effect(struct hub *h, enum effect_kind kind);
 void send_frame(struct hub *h, struct conn_id to, struct frame *frame);
 void send_error(struct hub *h, const struct conn *to, const struct message *re, const char *code,
     const char *message);
@@ -154,14 +170,25 @@ void asker_set(struct asker *a, const struct conn *c, const struct message *m);
 MUST_USE bool askers_add(
     struct askers *all, const struct conn *c, const struct message *m); /* false: it is full */
 
+/* routing.c: what passes from one user to another, and a doctor's own status. */
+void route_chat(struct hub *h, struct conn *c, const struct message *m);
+void route_signal(struct hub *h, struct conn *c, const struct message *m);
+void route_set_status(struct hub *h, struct conn *c, const struct message *m);
+void route_status_persisted(struct hub *h, const struct event *ev);
+
 /* roster.c: users, their connections and their presence. */
 struct member *member_find(struct hub *h, struct user_id id); /* NULL: unknown */
 struct conn *conn_find(struct hub *h, struct conn_id id);     /* NULL: gone */
 enum status member_status(const struct member *m);	      /* as all see it: BUSY in a call */
 void member_settle(
     struct hub *h, struct member *m); /* forgets M where nobody has to know it any more */
-void roster_changed(struct hub *h);   /* the list is another one now */
-void roster_connected(struct hub *h, struct conn_id id, const struct user *u);
+void roster_changed(struct hub *h, struct member *m); /* the list is another one now */
+void roster_connected(struct hub *h, const struct event *ev);
+void roster_farewell(
+    struct hub *h, struct member *m, struct frame *frame); /* takes over the reference */
+struct frame *roster_presence(
+    struct hub *h);		      /* the presence message since the last; NULL: send the list */
+void roster_announced(struct hub *h); /* all know of what has changed */
 void roster_lost(struct hub *h, struct conn *c);
 void roster_row(struct hub *h, const struct user *u);
 void roster_was_present(struct hub *h, struct user_id id);
@@ -176,14 +203,38 @@ void calls_start(struct hub *h, struct conn *c, const struct message *m);
 void calls_end(
     struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
 void calls_accept(struct hub *h, struct conn *c, const struct message *m);
-void calls_signal(
-    struct hub *h, struct conn *c, const struct message *m); /* between the two of c's call */
-void calls_connected(struct hub *h, struct conn *c);
-void calls_lost(struct hub *h, struct conn *c);
 void calls_persisted(struct hub *h, const struct event *ev);
 void calls_restore(struct hub *h, const struct live_call *row);
 void calls_rung_out(struct hub *h, struct call *call);
-void calls_party_gone(struct hub *h, struct leg *leg);
 void calls_too_long(struct hub *h, struct call *call);
 void calls_end_again(struct hub *h, struct call *call);
+void call_accept(struct hub *h, struct call *call, const struct conn *c,
+    const struct message *m); /* C answers it */
+bool call_is_ending(const struct call *call);
 void call_free(struct hub *h, struct call *call); /* without telling anybody */
+void calls_write_active(
+    const struct member *m, struct json_writer *w); /* welcome's activeCall, where there is one */
+
+/* The call that M, from C, is about: C's user is in it, and M names no other. NULL: none. */
+struct call *call_meant(const struct conn *c, const struct message *m);
+
+/* CALL is to end, by the act or absence of BY. The first reason counts; CALL_REASON_NONE: what it
+ * is called depends on how far the call has come by then. */
+void call_want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by);
+
+/* legs.c: its two ends. */
+void calls_signal(
+    struct hub *h, struct conn *c, const struct message *m); /* between the two of c's call */
+void calls_resume(struct hub *h, struct conn *c, const struct message *m);
+void calls_connected(struct hub *h, struct conn *c);
+void calls_lost(struct hub *h, struct conn *c);
+void calls_party_gone(struct hub *h, struct leg *leg); /* TIMER_ABSENT */
+void calls_revoked(struct hub *h, struct conn *c);
+void leg_init(struct leg *leg, struct call *call, struct member *user);
+void leg_fini(struct hub *h, struct leg *leg);
+void leg_ring(
+    struct hub *h, const struct call *call, const struct conn *c); /* the callee's, on C */
+void mail_send(struct hub *h, const struct mail *mail, struct conn_id to);
+void mail_clear(struct mail *mail);
+void legs_tell_state(
+    struct hub *h, const struct call *call); /* call_state, to both parties' v1 connections */

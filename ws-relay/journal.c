@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "store/store_call.h"
+#include "store/store_session.h"
 #include "store/store_user.h"
 
 enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, CHANGES_MAX = 256 };
@@ -31,7 +32,7 @@ struct journal {
 
 	/* The thread's own. */
 	struct store *store;
-	int64_t rev;
+	struct feed_position at;
 	int64_t checkpoint_ms;
 	journal_wake_fn *wake;
 	void *context;
@@ -138,6 +139,14 @@ publish(struct journal *jl, struct job_list *jobs)
 	jl->wake(jl->context);
 }
 
+static void
+do_lookup(struct store *s, struct job *j)
+{
+	j->outcome = j->session[0] == '\0' ? ERR_OK : store_session_check(s, j->session);
+	if (j->outcome == ERR_OK)
+		j->outcome = store_user_row(s, j->user.id, &j->user);
+}
+
 /* Look-ups first: what they read is then older than what the batch brings about, and so is their
  * place in the order. */
 static void
@@ -154,7 +163,7 @@ do_jobs(struct journal *jl, struct job_list *todo)
 		list_add(j->kind == JOB_LOOKUP ? &lookups : &writes, j);
 	}
 	for (struct job *j = lookups.first; j != NULL; j = j->next)
-		j->outcome = store_user_row(jl->store, j->user.id, &j->user);
+		do_lookup(jl->store, j);
 	publish(jl, &lookups);
 	if (writes.first != NULL)
 		do_batch(jl, &writes);
@@ -174,7 +183,21 @@ add_change(void *context, const struct user *u)
 	return ERR_OK;
 }
 
-/* On failure the revision stays where it got to, and the next look goes on from there. */
+static enum err
+add_revocation(void *context, struct user_id user, const char *session)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_REVOKED;
+	j->user.id = user;
+	snprintf(j->session, sizeof(j->session), "%s", session);
+	list_add(context, j);
+	return ERR_OK;
+}
+
+/* On failure the position stays where it got to, and the next look goes on from there. */
 static void
 read_changes(struct journal *jl)
 {
@@ -185,9 +208,14 @@ read_changes(struct journal *jl)
 	while (more && e == ERR_OK) {
 		list_init(&changes);
 		e = store_users_changed(
-		    jl->store, &jl->rev, CHANGES_MAX, add_change, &changes, &more);
+		    jl->store, &jl->at.rev, CHANGES_MAX, add_change, &changes, &more);
 		publish(jl, &changes);
 	}
+	list_init(&changes);
+	if (store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes) !=
+	    ERR_OK)
+		LOG0(LOG_WARN, "feed_failed");
+	publish(jl, &changes);
 }
 
 static void
@@ -261,8 +289,8 @@ start_thread(struct journal *jl)
 }
 
 enum err
-journal_start(
-    struct store *store, int64_t rev, journal_wake_fn *wake, void *context, struct journal **out)
+journal_start(struct store *store, struct feed_position at, journal_wake_fn *wake, void *context,
+    struct journal **out)
 {
 	struct journal *jl = calloc(1, sizeof(*jl));
 	pthread_condattr_t monotonic;
@@ -270,7 +298,7 @@ journal_start(
 	if (jl == NULL)
 		return ERR_SYSTEM;
 	jl->store = store;
-	jl->rev = rev;
+	jl->at = at;
 	jl->wake = wake;
 	jl->context = context;
 	list_init(&jl->todo);
@@ -334,7 +362,7 @@ journal_persist(struct journal *jl, const struct persist *p)
 }
 
 bool
-journal_lookup(struct journal *jl, struct user_id user, void *cookie)
+journal_lookup(struct journal *jl, struct user_id user, const char *session, void *cookie)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -343,6 +371,8 @@ journal_lookup(struct journal *jl, struct user_id user, void *cookie)
 	j->kind = JOB_LOOKUP;
 	j->user.id = user;
 	j->cookie = cookie;
+	if (session != NULL)
+		snprintf(j->session, sizeof(j->session), "%s", session);
 	submit(jl, j);
 	return true;
 }
@@ -398,12 +428,14 @@ load_call(void *context, const struct call_row *row)
 }
 
 enum err
-journal_load(struct store *store, journal_event_fn *fn, void *context, int64_t *rev)
+journal_load(struct store *store, journal_event_fn *fn, void *context, struct feed_position *at)
 {
 	struct loading l = { .fn = fn, .context = context, .kind = EVENT_CHANGED };
 	enum err e;
 
-	e = store_users_listed(store, load_user, &l, rev);
+	e = store_session_last(store, &at->revocation);
+	if (e == ERR_OK)
+		e = store_users_listed(store, load_user, &l, &at->rev);
 	l.kind = EVENT_WAS_PRESENT;
 	if (e == ERR_OK)
 		e = store_presence(store, load_user, &l);

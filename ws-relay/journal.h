@@ -4,6 +4,7 @@
  * when the doorbell rings, and four times a second besides. */
 #pragma once
 
+#include "auth/token.h"
 #include "domain/user.h"
 #include "hub.h"
 #include "store/store.h"
@@ -12,15 +13,18 @@ struct journal;
 
 enum job_kind {
 	JOB_PERSIST, /* in: persist. out: outcome, user.status */
-	JOB_LOOKUP,  /* in: user.id, cookie. out: outcome (ERR_NOT_FOUND: no such user), user */
+	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
+			ERR_DENIED: the session was logged out), user */
 	JOB_CHANGED, /* out only: user, a row that has changed */
+	JOB_REVOKED, /* out only: user.id, session: it was logged out */
 };
 
 struct job {
 	enum job_kind kind;
 	struct persist persist;
-	struct user user; /* its status is the chosen one */
-	void *cookie;	  /* the caller's, for JOB_LOOKUP */
+	struct user user;	   /* its status is the chosen one */
+	char session[JTI_MAX + 1]; /* empty: none to look at */
+	void *cookie;		   /* the caller's, for JOB_LOOKUP */
 	enum err outcome;
 	struct job *next;
 };
@@ -29,10 +33,16 @@ struct job {
  * there. */
 typedef void journal_wake_fn(void *context);
 
-/* Starts the thread on STORE, which becomes its own, with changes after revision REV still to be
- * told. On ERR_OK *OUT goes to journal_stop(), and then to journal_free(). */
-MUST_USE enum err journal_start(
-    struct store *store, int64_t rev, journal_wake_fn *wake, void *context, struct journal **out);
+/* How far the relay has read what others write. */
+struct feed_position {
+	int64_t rev;	    /* of users */
+	int64_t revocation; /* of sessions */
+};
+
+/* Starts the thread on STORE, which becomes its own, with what comes after AT still to be told. On
+ * ERR_OK *OUT goes to journal_stop(), and then to journal_free(). */
+MUST_USE enum err journal_start(struct store *store, struct feed_position at, journal_wake_fn *wake,
+    void *context, struct journal **out);
 
 /* Has the thread do what is left, and ends it; the results can be taken as before, but nothing more
  * is begun. */
@@ -42,7 +52,8 @@ void journal_free(struct journal
 
 /* From the loop, each without waiting. False: out of memory, and nothing was begun. */
 MUST_USE bool journal_persist(struct journal *j, const struct persist *p);
-MUST_USE bool journal_lookup(struct journal *j, struct user_id user, void *cookie);
+MUST_USE bool journal_lookup(struct journal *j, struct user_id user, const char *session,
+    void *cookie);		      /* SESSION NULL: none */
 void journal_ring(struct journal *j); /* somebody has written */
 
 /* The results so far, oldest first, linked by next; the caller frees each with free(). */
@@ -52,4 +63,4 @@ struct job *journal_take(struct journal *j);
  * them EVENT_LOADED, and sets *REV to the revision that this is the state of. */
 typedef void journal_event_fn(void *context, const struct event *ev);
 MUST_USE enum err journal_load(
-    struct store *store, journal_event_fn *fn, void *context, int64_t *rev);
+    struct store *store, journal_event_fn *fn, void *context, struct feed_position *at);

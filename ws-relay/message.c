@@ -127,6 +127,13 @@ read_set_status(struct reader *rd)
 	return ERR_OK;
 }
 
+static enum err
+read_token_refresh(struct reader *rd)
+{
+	rd->m->token = json_string(json_member(rd->data, "token"));
+	return rd->m->token != NULL ? ERR_OK : bad_message(rd, "data.token must be a string");
+}
+
 static const struct {
 	const char *type;
 	read_fn *read;
@@ -138,6 +145,8 @@ static const struct {
 	[MESSAGE_CALL_END] = { "call_end", read_call_end, true },
 	[MESSAGE_CALL_ACCEPT] = { "call_accept", read_call_accept, false },
 	[MESSAGE_CALL_REJECT] = { "call_reject", read_call_accept, false },
+	[MESSAGE_CALL_RESUME] = { "call_resume", read_call_accept, false },
+	[MESSAGE_TOKEN_REFRESH] = { "token_refresh", read_token_refresh, false },
 	[MESSAGE_SET_STATUS] = { "set_status", read_set_status, false },
 };
 

@@ -23,7 +23,9 @@ enum message_type {
 	MESSAGE_CALL_END,
 	MESSAGE_CALL_ACCEPT,
 	MESSAGE_CALL_REJECT,
+	MESSAGE_CALL_RESUME,
 	MESSAGE_SET_STATUS,
+	MESSAGE_TOKEN_REFRESH,
 	MESSAGE__COUNT
 };
 
@@ -45,6 +47,7 @@ struct message {
 	const char *call_id; /* NULL: none given */
 	bool bad_call_id;    /* call_start: one that breaks the rule was given */
 	enum status status;  /* set_status */
+	const char *token;   /* token_refresh */
 };
 
 /* Why a message was refused: the "error" message's code and sentence. Static text, or in WHY. */

@@ -32,13 +32,38 @@ member_status(const struct member *m)
 	return m->status;
 }
 
+/* M is shown in another way, or no more, or anew. */
 void
-roster_changed(struct hub *h)
+roster_changed(struct hub *h, struct member *m)
 {
 	frame_unref(h->list);
+	frame_unref(h->list_v1);
 	h->list = NULL;
+	h->list_v1 = NULL;
 	h->list_revision++;
 	h->list_due = true;
+	if (m->changed)
+		return;
+	m->changed = true;
+	DL_APPEND2(h->changed, m, changed_prev, changed_next);
+}
+
+/* Notes that M, whom some clients have in their list, is about to be forgotten. */
+static void
+note_gone(struct hub *h, const struct member *m)
+{
+	unsigned cap = h->gone_cap == 0 ? 16 : h->gone_cap * 2;
+	struct user_id *gone;
+
+	if (h->gone_count == h->gone_cap) {
+		if ((gone = reallocarray(h->gone, cap, sizeof(*gone))) == NULL) {
+			h->gone_lost = true;
+			return;
+		}
+		h->gone = gone;
+		h->gone_cap = cap;
+	}
+	h->gone[h->gone_count++] = m->id;
 }
 
 /* Everyone connected (or just gone), and every doctor who is not OFFLINE. */
@@ -48,25 +73,79 @@ is_listed(const struct member *m)
 	return m->present || (m->role == ROLE_DOCTOR && member_status(m) != STATUS_OFFLINE);
 }
 
-struct frame *
-hub_list(struct hub *h)
+static struct frame *
+make_list(struct hub *h, bool v1)
 {
 	struct frame_builder b;
 
-	if (h->list != NULL)
-		return h->list;
 	frame_begin(&b);
 	jw_object(&b.w, NULL);
 	jw_string(&b.w, "type", "users");
+	if (v1)
+		jw_int(&b.w, "rev", (int64_t)h->list_revision);
 	jw_array(&b.w, "users");
-	for (struct member *m = h->members; m != NULL; m = m->hh.next) {
+	for (const struct member *m = h->members; m != NULL; m = m->hh.next) {
 		if (is_listed(m))
-			frame_write_user(&b.w, m->id, m->name, m->role, member_status(m));
+			frame_write_user(&b.w, NULL, m->id, m->name, m->role, member_status(m));
 	}
 	jw_array_end(&b.w);
 	jw_object_end(&b.w);
-	h->list = frame_end(&b);
-	return h->list;
+	return frame_end(&b);
+}
+
+struct frame *
+hub_list(struct hub *h, bool v1)
+{
+	struct frame **list = v1 ? &h->list_v1 : &h->list;
+
+	if (*list == NULL)
+		*list = make_list(h, v1);
+	return *list;
+}
+
+struct frame *
+roster_presence(struct hub *h)
+{
+	struct frame_builder b;
+
+	if (h->gone_lost)
+		return NULL;
+	frame_begin(&b);
+	jw_object(&b.w, NULL);
+	jw_string(&b.w, "type", "presence");
+	jw_int(&b.w, "rev", (int64_t)h->list_revision);
+	jw_array(&b.w, "set");
+	for (const struct member *m = h->changed; m != NULL; m = m->changed_next) {
+		if (is_listed(m))
+			frame_write_user(&b.w, NULL, m->id, m->name, m->role, member_status(m));
+	}
+	jw_array_end(&b.w);
+	jw_array(&b.w, "del");
+	for (const struct member *m = h->changed; m != NULL; m = m->changed_next) {
+		if (!is_listed(m))
+			jw_int(&b.w, NULL, m->id.v);
+	}
+	for (unsigned i = 0; i < h->gone_count; i++) {
+		if (member_find(h, h->gone[i]) == NULL) /* who is back is among those above */
+			jw_int(&b.w, NULL, h->gone[i].v);
+	}
+	jw_array_end(&b.w);
+	jw_object_end(&b.w);
+	return frame_end(&b);
+}
+
+void
+roster_announced(struct hub *h)
+{
+	struct member *m;
+
+	while ((m = h->changed) != NULL) {
+		m->changed = false;
+		DL_DELETE2(h->changed, m, changed_prev, changed_next);
+	}
+	h->gone_count = 0;
+	h->gone_lost = false;
+	h->list_due = false;
 }
 
 static struct member *
@@ -79,6 +158,7 @@ member_new(struct hub *h, const struct user *u)
 	*m = (struct member){ .id = u->id, .role = u->role, .status = u->status, .hashed = true };
 	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
 	timer_init(&m->retry_timer, TIMER_PRESENCE_RETRY, m);
+	timer_init(&m->farewell_timer, TIMER_FAREWELL, m);
 	if ((m->name = strdup(u->name)) != NULL)
 		HASH_ADD(hh, h->members, id, sizeof(m->id), m);
 	if (m->name == NULL || !m->hashed) {
@@ -94,6 +174,12 @@ member_free(struct hub *h, struct member *m)
 {
 	timer_disarm(h, &m->presence_timer);
 	timer_disarm(h, &m->retry_timer);
+	timer_disarm(h, &m->farewell_timer);
+	frame_unref(m->farewell);
+	if (m->changed) {
+		note_gone(h, m);
+		DL_DELETE2(h->changed, m, changed_prev, changed_next);
+	}
 	HASH_DEL(h->members, m);
 	free(m->name);
 	free(m);
@@ -104,7 +190,7 @@ member_settle(struct hub *h, struct member *m)
 {
 	bool has_writes = m->writes > 0 || m->retry_timer.due_ms != 0;
 
-	if (!h->loading && !is_listed(m) && m->call == NULL && !has_writes)
+	if (!h->loading && !is_listed(m) && m->call == NULL && m->farewell == NULL && !has_writes)
 		member_free(h, m);
 }
 
@@ -123,7 +209,7 @@ member_update(struct hub *h, struct member *m, const struct user *u)
 	}
 	m->role = u->role;
 	m->status = status;
-	roster_changed(h);
+	roster_changed(h, m);
 }
 
 void
@@ -135,8 +221,8 @@ roster_row(struct hub *h, const struct user *u)
 		member_update(h, m, u);
 		member_settle(h, m);
 	} else if (h->loading || (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE)) {
-		if (member_new(h, u) != NULL)
-			roster_changed(h);
+		if ((m = member_new(h, u)) != NULL)
+			roster_changed(h, m);
 	}
 }
 
@@ -149,8 +235,9 @@ store_presence_of(struct hub *h, struct member *m)
 }
 
 void
-roster_connected(struct hub *h, struct conn_id id, const struct user *u)
+roster_connected(struct hub *h, const struct event *ev)
 {
+	const struct user *u = ev->user;
 	struct conn *c = calloc(1, sizeof(*c));
 	struct member *m = member_find(h, u->id);
 
@@ -160,7 +247,7 @@ roster_connected(struct hub *h, struct conn_id id, const struct user *u)
 		member_update(h, m, u);
 	if (c == NULL || m == NULL)
 		goto no_memory;
-	*c = (struct conn){ .id = id, .user = m, .hashed = true };
+	*c = (struct conn){ .id = ev->conn, .user = m, .v1 = ev->v1, .hashed = true };
 	HASH_ADD(hh, h->conns, id, sizeof(c->id), c);
 	if (!c->hashed)
 		goto no_memory;
@@ -172,14 +259,22 @@ roster_connected(struct hub *h, struct conn_id id, const struct user *u)
 		if (m->status == STATUS_OFFLINE)
 			m->status = STATUS_ONLINE;
 		store_presence_of(h, m);
-		roster_changed(h);
+		roster_changed(h, m);
 	}
 	return;
 no_memory:
 	free(c);
 	if (m != NULL)
 		member_settle(h, m);
-	send_frame(h, id, NULL);
+	send_frame(h, ev->conn, NULL);
+}
+
+void
+roster_farewell(struct hub *h, struct member *m, struct frame *frame)
+{
+	frame_unref(m->farewell);
+	m->farewell = frame;
+	timer_arm(h, &m->farewell_timer, h->settings.call_grace_ms);
 }
 
 void
@@ -201,7 +296,7 @@ roster_presence_over(struct hub *h, struct member *m)
 	m->present = false;
 	m->status = STATUS_OFFLINE;
 	store_presence_of(h, m);
-	roster_changed(h);
+	roster_changed(h, m);
 	member_settle(h, m);
 }
 
@@ -227,7 +322,7 @@ roster_persisted(struct hub *h, const struct event *ev)
 	 * more. */
 	if (m->writes == 0 && ev->status != STATUS_NONE && m->status != ev->status) {
 		m->status = ev->status;
-		roster_changed(h);
+		roster_changed(h, m);
 	}
 	member_settle(h, m);
 }

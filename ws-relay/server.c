@@ -15,8 +15,10 @@
 #include "metrics/metrics.h"
 
 enum {
-	FD_RESERVE = 64,	/* descriptors for all that is not a client */
-	HANDSHAKES_MAX = 1024,	/* at a time */
+	FD_RESERVE = 64,	   /* descriptors for all that is not a client */
+	HANDSHAKES_MAX = 1024,	   /* at a time */
+	RECONNECT_FIRST_MS = 1000, /* after a planned stop, for the first client */
+	RECONNECT_SLOT_MS = 5,
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
 	LIST_INTERVAL_MS = 100, /* between two user lists */
 	CALL_MAX_MS = 4 * 3600 * 1000,
@@ -139,13 +141,18 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 {
 	struct server *s = context;
 	bool too_many = hub_connections(s->relay.hub, user->id) >= USER_CONNECTIONS_MAX;
+	const struct conn_origin origin = {
+		.user = user,
+		.session = a->claims.session,
+		.expires_s = a->claims.expires_s,
+		.v1 = a->v1,
+		.close = too_many ? CLOSE_TOO_MANY_CONNECTIONS : CLOSE_NONE,
+	};
 	struct connection *c;
 	struct conn_id id;
 	struct buf head;
 
-	c = conn_new(s->relay.conns, user, a->claims.expires_s,
-	    too_many ? CLOSE_TOO_MANY_CONNECTIONS : CLOSE_NONE);
-	if (c == NULL) {
+	if ((c = conn_new(s->relay.conns, &origin)) == NULL) {
 		close(fd);
 		return;
 	}
@@ -224,10 +231,19 @@ on_hub_timer(struct ev_loop *loop, ev_timer *w, int events)
 	relay_event(&s->relay, &(struct event){ .kind = EVENT_TICK });
 }
 
+/* Every v1 client is told when to come back, one after another, so that they do not all come at
+ * once. */
 static void
 say_going_away(void *context, struct connection *c)
 {
-	(void)context;
+	int64_t *slot_ms = context;
+	struct frame *f = NULL;
+
+	if (conn_is_v1(c) && (f = frame_goaway("restart", *slot_ms)) != NULL) {
+		conn_send(c, f);
+		*slot_ms += RECONNECT_SLOT_MS;
+	}
+	frame_unref(f);
 	conn_close(c, CLOSE_GOING_AWAY);
 }
 
@@ -235,6 +251,7 @@ static void
 on_stop(struct ev_loop *loop, ev_signal *w, int events)
 {
 	struct server *s = w->data;
+	int64_t slot_ms = RECONNECT_FIRST_MS;
 
 	(void)loop;
 	(void)events;
@@ -244,7 +261,7 @@ on_stop(struct ev_loop *loop, ev_signal *w, int events)
 	s->stop_ms = clock_monotonic_ms() + STOP_MAX_MS;
 	LOG(LOG_INFO, "stopping", F_INT("connections", conn_table_count(s->relay.conns)));
 	handshakes_stop(s->handshakes);
-	conn_each(s->relay.conns, say_going_away, NULL);
+	conn_each(s->relay.conns, say_going_away, &slot_ms);
 }
 
 /* libwebsockets 4.1.6 on libev never looks at its own time-outs unless something else happens: this
@@ -349,14 +366,14 @@ static enum err
 start_store(struct server *s, struct store *store)
 {
 	struct loading l = { .relay = &s->relay, .outcome = ERR_OK };
-	int64_t rev = 0;
+	struct feed_position at = { 0 };
 	enum err e;
 
-	e = journal_load(store, load_event, &l, &rev);
+	e = journal_load(store, load_event, &l, &at);
 	if (e == ERR_OK)
 		e = l.outcome;
 	if (e == ERR_OK)
-		e = journal_start(store, rev, wake_loop, s, &s->relay.journal);
+		e = journal_start(store, at, wake_loop, s, &s->relay.journal);
 	for (size_t i = 0; i < l.count && e == ERR_OK; i++) {
 		if (!journal_persist(s->relay.journal, &l.wanted[i]))
 			e = ERR_SYSTEM;
@@ -385,6 +402,9 @@ start_relay(struct server *s, const struct config *c)
 		.ring_timeout_ms = c->ring_timeout_s * INT64_C(1000),
 		.call_grace_ms = c->call_grace_s * INT64_C(1000),
 		.call_max_ms = CALL_MAX_MS,
+		.heartbeat_ms = PING_INTERVAL_MS,
+		.messages_per_s = c->ws_rate,
+		.user_connections = USER_CONNECTIONS_MAX,
 		.list_interval_ms = LIST_INTERVAL_MS,
 	};
 	struct conn_events events = relay_conn_events;

@@ -25,32 +25,30 @@ random_jti(char out[JTI_MAX + 1])
 }
 
 static bool
-add_claims(
-    jwt_t *jwt, struct user_id user, enum role role, int64_t now_s, int64_t ttl_s, const char *jti)
+add_claims(jwt_t *jwt, const struct claims *c)
 {
 	char sub[24];
 
-	snprintf(sub, sizeof(sub), "%lld", (long long)user.v);
+	snprintf(sub, sizeof(sub), "%lld", (long long)c->user.v);
 	return jwt_add_grant(jwt, "sub", sub) == 0 &&
-	       jwt_add_grant(jwt, "role", role_name(role)) == 0 &&
-	       jwt_add_grant_int(jwt, "iat", (long)now_s) == 0 &&
-	       jwt_add_grant_int(jwt, "exp", (long)(now_s + ttl_s)) == 0 &&
-	       jwt_add_grant(jwt, "jti", jti) == 0;
+	       jwt_add_grant(jwt, "role", role_name(c->role)) == 0 &&
+	       jwt_add_grant_int(jwt, "iat", (long)c->issued_s) == 0 &&
+	       jwt_add_grant_int(jwt, "exp", (long)c->expires_s) == 0 &&
+	       jwt_add_grant(jwt, "jti", c->jti) == 0 &&
+	       jwt_add_grant(jwt, "sid", c->session) == 0 &&
+	       jwt_add_grant_int(jwt, "auth_time", (long)c->login_s) == 0;
 }
 
-enum err
-token_issue(const struct token_key *key, struct user_id user, enum role role, int64_t now_s,
-    int64_t ttl_s, struct buf *out)
+static enum err
+sign(const struct token_key *key, const struct claims *c, struct buf *out)
 {
 	enum err e = ERR_SYSTEM;
-	char jti[JTI_MAX + 1];
 	jwt_t *jwt = NULL;
 	char *text = NULL;
 
-	if (random_jti(jti) != ERR_OK || jwt_new(&jwt) != 0)
-		goto done;
-	if (!add_claims(jwt, user, role, now_s, ttl_s, jti) ||
-	    jwt_set_alg(jwt, JWT_ALG_HS256, key->bytes, (int)key->len) != 0)
+	if (jwt_new(&jwt) != 0)
+		return e;
+	if (!add_claims(jwt, c) || jwt_set_alg(jwt, JWT_ALG_HS256, key->bytes, (int)key->len) != 0)
 		goto done;
 	if ((text = jwt_encode_str(jwt)) == NULL)
 		goto done;
@@ -60,6 +58,40 @@ done:
 	free(text);
 	jwt_free(jwt);
 	return e;
+}
+
+enum err
+token_issue(const struct token_key *key, struct user_id user, enum role role, int64_t now_s,
+    int64_t ttl_s, struct buf *out)
+{
+	struct claims c = { .user = user,
+		.role = role,
+		.issued_s = now_s,
+		.expires_s = now_s + ttl_s,
+		.login_s = now_s };
+
+	if (random_jti(c.jti) != ERR_OK)
+		return ERR_SYSTEM;
+	memcpy(c.session, c.jti, sizeof(c.session));
+	return sign(key, &c, out);
+}
+
+enum err
+token_renew(const struct token_key *key, const struct claims *old, enum role role, int64_t now_s,
+    int64_t ttl_s, int64_t session_s, struct buf *out)
+{
+	struct claims c = *old;
+
+	c.role = role;
+	c.issued_s = now_s;
+	c.expires_s = now_s + ttl_s;
+	if (c.expires_s > old->login_s + session_s)
+		c.expires_s = old->login_s + session_s;
+	if (c.expires_s <= now_s)
+		return ERR_DENIED;
+	if (random_jti(c.jti) != ERR_OK)
+		return ERR_SYSTEM;
+	return sign(key, &c, out);
 }
 
 static int
@@ -148,6 +180,21 @@ check_header(const char *s, size_t len)
 	return e;
 }
 
+/* A token without them is a session of its own. */
+static bool
+read_session(const struct json *payload, struct claims *out)
+{
+	const struct json *sid = json_member(payload, "sid");
+	const struct json *login = json_member(payload, "auth_time");
+	const char *session = sid == NULL ? out->jti : json_string(sid);
+
+	if (session == NULL || session[0] == '\0' || strlen(session) > JTI_MAX)
+		return false;
+	memcpy(out->session, session, strlen(session) + 1);
+	out->login_s = out->issued_s;
+	return login == NULL || json_integer(login, 0, TIME_MAX, &out->login_s);
+}
+
 static bool
 read_claims(const struct json *payload, struct claims *out)
 {
@@ -162,7 +209,8 @@ read_claims(const struct json *payload, struct claims *out)
 	out->role = role_from_name(json_string(json_member(payload, "role")));
 	return out->role != ROLE_NONE &&
 	       json_integer(json_member(payload, "iat"), 0, TIME_MAX, &out->issued_s) &&
-	       json_integer(json_member(payload, "exp"), 0, TIME_MAX, &out->expires_s);
+	       json_integer(json_member(payload, "exp"), 0, TIME_MAX, &out->expires_s) &&
+	       read_session(payload, out);
 }
 
 static enum err

@@ -26,12 +26,20 @@ struct claims {
 	int64_t issued_s;  /* "iat", Unix time */
 	int64_t expires_s; /* "exp" */
 	char jti[JTI_MAX + 1];
+	/* A session is a login and all tokens that came of it by renewal. */
+	char session[JTI_MAX + 1]; /* "sid": the jti of its first token */
+	int64_t login_s; /* "auth_time" (OpenID Connect Core 2): when its user gave the password */
 };
 
 /* Appends a new token for USER to OUT, good for TTL_S from NOW_S, with a random jti of 128 bits.
  * ERR_SYSTEM: no randomness or no memory. */
 MUST_USE enum err token_issue(const struct token_key *key, struct user_id user, enum role role,
     int64_t now_s, int64_t ttl_s, struct buf *out);
+
+/* Appends a token of the session of OLD, which has been verified, good for TTL_S from NOW_S but not
+ * longer than SESSION_S from the login. ERR_DENIED: the session is over. ERR_SYSTEM as above. */
+MUST_USE enum err token_renew(const struct token_key *key, const struct claims *old, enum role role,
+    int64_t now_s, int64_t ttl_s, int64_t session_s, struct buf *out);
 
 /* Reads the token that is the LEN bytes at TEXT. Taken: three base64url segments without padding in
  * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; our MAC; a

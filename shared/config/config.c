@@ -32,6 +32,7 @@ static const struct setting settings[] = {
 	{ "TELEMED_DATA_DIR", TEXT, AT(data_dir), "var", 0, 0, NULL },
 	{ "TELEMED_JWT_SECRET_FILE", TEXT, AT(secret_file), "", 0, 0, NULL },
 	{ "TELEMED_TOKEN_TTL", INT, AT(token_ttl_s), "28800", 1, 30 * 86400, NULL },
+	{ "TELEMED_SESSION_MAX", INT, AT(session_max_s), "604800", 1, 365 * 86400, NULL },
 	{ "TELEMED_BCRYPT_COST", INT, AT(bcrypt_cost), "12", 4, 15, NULL },
 	{ "TELEMED_ALLOWED_ORIGINS", ORIGINS, AT(allowed_origins), "", 0, 0, NULL },
 	{ "TELEMED_WS_RATE", INT, AT(ws_rate), "50", 0, 100000, NULL },

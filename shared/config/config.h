@@ -24,6 +24,7 @@ struct config {
 	unsigned char secret[SECRET_BYTES_MAX];
 	size_t secret_len;
 	int token_ttl_s;
+	int session_max_s; /* from the login to the end of the last token renewed from it */
 	int bcrypt_cost;
 	char allowed_origins[CONFIG_TEXT_SIZE]; /* separated by commas; empty: same origin only */
 	int ws_rate;				/* messages a second and connection; 0: no limit */

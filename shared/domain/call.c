@@ -26,22 +26,32 @@ call_state_from_name(const char *name)
 	return CALL_NONE;
 }
 
+static const char *const reason_names[] = {
+	[CALL_HANGUP] = "hangup",
+	[CALL_REJECTED] = "rejected",
+	[CALL_CANCELLED] = "cancelled",
+	[CALL_NO_ANSWER] = "no_answer",
+	[CALL_ANSWERED_ELSEWHERE] = "answered_elsewhere",
+	[CALL_DISCONNECTED] = "disconnected",
+	[CALL_MAX_DURATION] = "max_duration",
+	[CALL_SERVER_RESTART] = "server_restart",
+	[CALL_REVOKED] = "revoked",
+};
+
 const char *
 call_reason_name(enum call_reason r)
 {
-	static const char *const names[] = {
-		[CALL_HANGUP] = "hangup",
-		[CALL_REJECTED] = "rejected",
-		[CALL_CANCELLED] = "cancelled",
-		[CALL_NO_ANSWER] = "no_answer",
-		[CALL_ANSWERED_ELSEWHERE] = "answered_elsewhere",
-		[CALL_DISCONNECTED] = "disconnected",
-		[CALL_MAX_DURATION] = "max_duration",
-		[CALL_SERVER_RESTART] = "server_restart",
-		[CALL_REVOKED] = "revoked",
-	};
+	return reason_names[r];
+}
 
-	return names[r];
+enum call_reason
+call_reason_from_name(const char *name)
+{
+	for (unsigned i = CALL_HANGUP; name != NULL && i < COUNT_OF(reason_names); i++) {
+		if (strcmp(reason_names[i], name) == 0)
+			return (enum call_reason)i;
+	}
+	return CALL_REASON_NONE;
 }
 
 bool

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "domain/user.h"
 
 enum call_state { CALL_NONE, CALL_RINGING, CALL_ACTIVE, CALL_ENDED };
 
@@ -20,9 +23,24 @@ enum call_reason {
 
 enum { CALL_ID_MAX = 64 };
 
+/* A call as one of its parties looks back on it. */
+struct call_record {
+	int64_t number; /* the database's own: newer calls have higher ones */
+	char call_id[CALL_ID_MAX + 1];
+	bool outgoing;	  /* made by the party, and not to her */
+	struct user peer; /* without a status */
+	enum call_state state;
+	enum call_reason reason;
+	int64_t started_ms;
+	int64_t answered_ms; /* 0: never */
+	int64_t ended_ms;    /* 0: not yet */
+};
+
 const char *call_state_name(enum call_state s);
 enum call_state call_state_from_name(const char *name); /* CALL_NONE: no such state */
 const char *call_reason_name(enum call_reason r);
+enum call_reason call_reason_from_name(
+    const char *name); /* CALL_REASON_NONE: no such reason, or NULL */
 
 /* 1 to 64 of A-Z a-z 0-9 . _ : - */
 bool call_id_ok(const char *id);

@@ -6,9 +6,11 @@
 
 /* Each is made from schema/NNN_*.sql by the Makefile. */
 #include "schema_001.h"
+#include "schema_002.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
+	schema_002,
 };
 
 static enum err

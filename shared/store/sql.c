@@ -11,6 +11,12 @@
 	"OR EXISTS (SELECT 1 FROM call WHERE state <> 'ENDED' AND caller_id = user.id) "           \
 	"THEN 'BUSY' ELSE status END"
 
+/* One party's calls with the other party, the newest first, before the call ?2. */
+#define CALLS_OF(party, peer)                                                                      \
+	"SELECT c.id, c.call_id, c.state, c.reason, c.started_ms, c.answered_ms, c.ended_ms, "     \
+	"u.id, u.role, u.name FROM call AS c JOIN user AS u ON u.id = c." peer " WHERE c." party   \
+	" = ?1 AND c.id < ?2 ORDER BY c.id DESC LIMIT ?3"
+
 static const char *const sql[SQL__COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
 	[SQL_COMMIT] = "COMMIT",
@@ -55,6 +61,17 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_CALLS_LIVE] =
 	    "SELECT call_id, caller_id, callee_id, state, started_ms, answered_ms FROM call "
 	    "WHERE state <> 'ENDED'",
+	[SQL_CALLS_OF_CALLER] = CALLS_OF("caller_id", "callee_id"),
+	[SQL_CALLS_OF_CALLEE] = CALLS_OF("callee_id", "caller_id"),
+	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s) VALUES (?1, "
+			       "?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_SESSION_TRIM] = "DELETE FROM revocation WHERE id IN (SELECT id FROM revocation WHERE "
+			     "expires_s <= ?1 LIMIT 16)",
+	[SQL_SESSION_CHECK] = "SELECT 1 FROM revocation WHERE session = ?1",
+	[SQL_SESSIONS_AFTER] =
+	    "SELECT id, user_id, session FROM revocation WHERE id > ?1 ORDER BY id",
+	[SQL_SESSION_LAST] =
+	    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revocation'",
 	[SQL_ATTEMPT_GET] = "SELECT free_ms FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_PUT] = "INSERT INTO auth_attempt (bucket, free_ms) VALUES (?1, ?2) "
 			    "ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",

@@ -60,3 +60,41 @@ store_calls_live(struct store *s, call_fn *fn, void *context)
 	}
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
+
+static void
+read_record(sqlite3_stmt *st, struct call_record *c)
+{
+	c->number = sqlite3_column_int64(st, 0);
+	snprintf(c->call_id, sizeof(c->call_id), "%s", (const char *)sqlite3_column_text(st, 1));
+	c->state = call_state_from_name((const char *)sqlite3_column_text(st, 2));
+	c->reason = call_reason_from_name((const char *)sqlite3_column_text(st, 3));
+	c->started_ms = sqlite3_column_int64(st, 4);
+	c->answered_ms = sqlite3_column_int64(st, 5);
+	c->ended_ms = sqlite3_column_int64(st, 6);
+	c->peer.id.v = sqlite3_column_int64(st, 7);
+	c->peer.role = role_from_name((const char *)sqlite3_column_text(st, 8));
+	snprintf(
+	    c->peer.name, sizeof(c->peer.name), "%s", (const char *)sqlite3_column_text(st, 9));
+}
+
+enum err
+store_calls_of(struct store *s, struct user_id user, enum role role, int64_t before, int max,
+    call_record_fn *fn, void *context)
+{
+	sqlite3_stmt *st = sql_get(
+	    s, role == ROLE_PATIENT ? SQL_CALLS_OF_CALLER : SQL_CALLS_OF_CALLEE);
+	struct call_record c = { .outgoing = role == ROLE_PATIENT };
+	enum err e;
+
+	sqlite3_bind_int64(st, 1, user.v);
+	sqlite3_bind_int64(st, 2, before == 0 ? INT64_MAX : before);
+	sqlite3_bind_int(st, 3, max);
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		read_record(st, &c);
+		if ((e = fn(context, &c)) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}

@@ -27,6 +27,12 @@ MUST_USE enum err store_call_answer(struct store *s, struct user_id caller, int6
 MUST_USE enum err store_call_end(
     struct store *s, struct user_id caller, enum call_reason reason, int64_t now_ms);
 
+/* Gives FN the calls of USER, a party of ROLE, that are older than the one numbered BEFORE (0:
+ * all), the newest first, at most MAX. */
+typedef enum err call_record_fn(void *context, const struct call_record *c);
+MUST_USE enum err store_calls_of(struct store *s, struct user_id user, enum role role,
+    int64_t before, int max, call_record_fn *fn, void *context);
+
 /* Gives every live call to FN, whose failure ends it and is returned. */
 typedef enum err call_fn(void *context, const struct call_row *c);
 MUST_USE enum err store_calls_live(struct store *s, call_fn *fn, void *context);

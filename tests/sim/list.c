@@ -64,7 +64,7 @@ read_entries(struct world *w, const char *text, size_t len)
 void
 list_read(struct world *w)
 {
-	struct frame *f = hub_list(w->hub);
+	struct frame *f = hub_list(w->hub, false);
 	char why[JSON_WHY_SIZE];
 	const char *text;
 	size_t len;

@@ -350,6 +350,7 @@ model_event(struct world *w, const struct event *ev)
 	case EVENT_WAS_IN_CALL:
 		was_in_call(w, ev->call);
 		break;
+	case EVENT_REVOKED:
 	case EVENT_TICK:
 	case EVENT_LOADED:
 		break;

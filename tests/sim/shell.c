@@ -14,7 +14,7 @@ drop_all(struct world *w)
 static void
 send_list(struct world *w, struct client *c)
 {
-	(void)hub_list(w->hub);
+	(void)hub_list(w->hub, false);
 	c->list_revision = hub_list_revision(w->hub);
 }
 
@@ -45,6 +45,8 @@ carry_out(struct world *w, const struct effect *e)
 		break;
 	case EFFECT_BROADCAST:
 		to_all(w, e);
+		break;
+	case EFFECT_PRESENCE:
 		break;
 	case EFFECT_LIST:
 		if (e->conn.v == 0)

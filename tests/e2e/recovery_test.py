@@ -1,0 +1,159 @@
+"""Calls and presence when the relay is killed, at whatever moment."""
+
+import asyncio
+import random
+import sqlite3
+import threading
+import time
+
+import pytest
+from stack import Stack, call, wait_until
+
+V1 = {"subprotocols": ["telemed.v1"]}
+
+
+@pytest.fixture()
+def stack():
+    with Stack(TELEMED_CALL_GRACE=3, TELEMED_PRESENCE_GRACE=2) as s:
+        yield s
+
+
+def kill_relay(stack):
+    """kill -9, and the next one serves."""
+    before = stack.pids("ws-relay")
+    stack.kill("ws-relay")
+    wait_until(lambda: stack.pids("ws-relay") not in ([], before) and stack.rest("GET", "/readyz")[0] == 200, "the next relay")
+
+
+def live_calls(stack):
+    with sqlite3.connect(f"file:{stack.data}/telemed.db?mode=ro", uri=True) as db:
+        return db.execute("SELECT call_id, state FROM call WHERE state <> 'ENDED'").fetchall()
+
+
+async def test_killed_while_it_rings(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await p.send("call_start", to=doctor, callId="rang")
+    await d.wait("incoming_call")
+    kill_relay(stack)
+    p, d = await patient.connect(), await doctor.connect(**V1)
+    for c in (p, d):
+        end = await c.wait("call_end")
+        assert end["data"] == {"callId": "rang", "reason": "server_restart"}
+    await p.wait_status(doctor, "ONLINE")
+    assert stack.status_of(doctor) == "ONLINE" and live_calls(stack) == []
+    await call(p, d, "again")
+
+
+async def test_killed_in_a_call_that_goes_on(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "goes-on")
+    kill_relay(stack)
+    assert stack.status_of(doctor) == "BUSY"
+    p, d = await patient.connect(), await doctor.connect()
+    await p.wait_status(doctor, "BUSY")
+    await p.send("signal", to=doctor, signalType="offer", sdpOrIce="again")
+    assert (await d.wait("signal"))["data"]["sdpOrIce"] == "again"
+    await d.send("call_end")
+    assert (await p.wait("call_end"))["data"] == {"callId": "goes-on", "reason": "hangup"}
+    await p.wait_status(doctor, "ONLINE")
+
+
+async def test_killed_in_a_call_to_which_one_returns(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "half")
+    kill_relay(stack)
+    d = await doctor.connect()
+    end = await d.wait("call_end")
+    assert (end["from"], end["data"]["reason"]) == (patient.id, "disconnected")
+    await d.wait_status(doctor, "ONLINE")
+
+
+async def test_killed_and_nobody_returns(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "nobody")
+    kill_relay(stack)
+    wait_until(lambda: stack.status_of(doctor) == "OFFLINE", "the doctor to be free")
+    assert live_calls(stack) == []
+    late = await stack.patient().connect()
+    await late.wait_status(patient, None)
+
+
+async def test_both_reload_at_once(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "both")
+    await asyncio.gather(p.drop(), d.drop())
+    p, d = await asyncio.gather(patient.connect(), doctor.connect())
+    await p.send("signal", to=doctor, signalType="offer", sdpOrIce="restart")
+    assert (await d.wait("signal"))["data"]["sdpOrIce"] == "restart"
+    await p.send("call_end")
+    await d.wait("call_end")
+
+
+async def test_a_planned_restart_keeps_the_call(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "planned")
+    await asyncio.gather(p.drop(), d.drop())
+    assert stack.stop() == 0
+    stack.start()
+    p, d = await patient.connect(), await doctor.connect()
+    await p.send("call_end", callId="planned")
+    assert (await d.wait("call_end"))["data"]["reason"] == "hangup"
+
+
+async def test_nothing_stays_busy_whenever_it_is_killed(stack):
+    """Calls are made, answered and ended without pause; the relay is killed at random moments of it, and nobody returns from
+    the last. While it goes on, a sampler looks for a doctor who is BUSY without a live call."""
+    pairs = [(stack.patient(), stack.doctor()) for _ in range(4)]
+    wrong, stop = [], threading.Event()
+
+    def sample():
+        with sqlite3.connect(f"file:{stack.data}/telemed.db?mode=ro", uri=True) as db:
+            while not stop.is_set():
+                for doctor in pairs:
+                    row = db.execute("SELECT status FROM user WHERE id = ?", (doctor[1].id,)).fetchone()
+                    if row[0] == "BUSY":  # nobody chooses it here, so it was left behind by a call
+                        wrong.append(row)
+                time.sleep(0.02)
+
+    async def consult(patient, doctor, n):
+        try:
+            p, d = await patient.connect(), await doctor.connect()
+            for i in range(50):
+                await call(p, d, f"k{n}-{i}")
+                await random.choice((p, d)).send("call_end")
+                await asyncio.gather(p.wait("call_end"), d.wait("call_end"))
+        except Exception:  # the relay has gone
+            pass
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    for n in range(4):
+        work = [asyncio.ensure_future(consult(p, d, n)) for p, d in pairs]
+        await asyncio.sleep(random.uniform(0.05, 0.6))
+        await asyncio.get_running_loop().run_in_executor(None, kill_relay, stack)
+        for w in work:
+            w.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    stop.set()
+    sampler.join()
+    assert wrong == []
+    wait_until(lambda: live_calls(stack) == [], "every call to end")
+    wait_until(lambda: all(stack.status_of(d) == "OFFLINE" for _, d in pairs), "every doctor to be free")
+
+
+async def test_sixty_callers_for_one_doctor(stack):
+    doctor = stack.doctor()
+    d = await doctor.connect()
+    callers = [await stack.patient().connect() for _ in range(60)]
+    await asyncio.gather(*(c.send("call_start", to=doctor, callId=f"q{i}") for i, c in enumerate(callers)))
+    answers = [await c.wait("call_response") for c in callers]
+    assert sum(a["data"]["ok"] for a in answers) == 1
+    assert {a["data"].get("reason") for a in answers} == {None, "busy"}
+    await d.wait("incoming_call")
+    assert d.count("incoming_call") == 1 and len(live_calls(stack)) == 1

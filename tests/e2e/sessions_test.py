@@ -1,0 +1,138 @@
+"""Tokens over their life: renewal, logout, the end."""
+
+import base64
+import json
+import time
+
+import pytest
+import websockets
+from stack import PATIENCE, Stack, call
+
+V1 = {"subprotocols": ["telemed.v1"]}
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with Stack(TELEMED_TOKEN_TTL=62, TELEMED_SESSION_MAX=600) as s:
+        yield s
+
+
+def claims(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+async def refused(stack, token):
+    try:
+        await websockets.connect(f"{stack.ws}?token={token}", open_timeout=PATIENCE)
+    except websockets.InvalidStatusCode as e:
+        return e.status_code
+    return None
+
+
+def test_refresh_gives_a_fresh_token_of_the_same_session(stack):
+    user = stack.patient()
+    time.sleep(1.1)  # exp counts seconds
+    status, got = stack.rest("POST", "/auth/refresh", token=user.token)
+    assert status == 200 and got["user"]["id"] == user.id and got["user"]["email"]
+    old, new = claims(user.token), claims(got["token"])
+    assert new["jti"] != old["jti"] and new["sid"] == old["sid"] and new["exp"] > old["exp"]
+    assert stack.rest("GET", "/auth/me", token=got["token"])[0] == 200
+
+
+def test_refresh_wants_a_token(stack):
+    assert stack.rest("POST", "/auth/refresh")[0] == 401
+
+
+def test_the_chain_of_renewals_ends():
+    with Stack(TELEMED_TOKEN_TTL=100, TELEMED_SESSION_MAX=50) as stack:
+        user = stack.patient()
+        _, got = stack.rest("POST", "/auth/refresh", token=user.token)
+        assert claims(got["token"])["exp"] == claims(user.token)["iat"] + 50
+
+
+async def test_logout_kills_the_token_and_its_sockets(stack):
+    user = stack.patient()
+    c = await user.connect()
+    assert stack.rest("POST", "/auth/logout", token=user.token) == (204, None)
+    assert await c.closed() == 4501
+    status, got = stack.rest("GET", "/auth/me", token=user.token)
+    assert (status, got["code"]) == (401, "invalid_token")
+    assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 401
+    assert await refused(stack, user.token) == 401
+
+
+async def test_logout_leaves_another_login_alone(stack):
+    user = stack.patient()
+    _, got = stack.rest("POST", "/auth/login", {"email": f"user{stack.users}@example.org", "password": "password"})
+    c = await user.connect()
+    other = await websockets.connect(f"{stack.ws}?token={got['token']}", open_timeout=PATIENCE)
+    stack.rest("POST", "/auth/logout", token=user.token)
+    assert await c.closed() == 4501
+    assert stack.rest("GET", "/auth/me", token=got["token"])[0] == 200
+    await (await other.ping())
+    await other.close()
+
+
+async def test_logout_reaches_all_tokens_of_the_session(stack):
+    user = stack.patient()
+    _, got = stack.rest("POST", "/auth/refresh", token=user.token)
+    c = await user.connect()
+    stack.rest("POST", "/auth/logout", token=got["token"])
+    assert await c.closed() == 4501
+    assert stack.rest("GET", "/auth/me", token=user.token)[0] == 401
+
+
+async def test_logout_holds_over_a_restart_of_the_relay(stack):
+    user = stack.patient()
+    stack.rest("POST", "/auth/logout", token=user.token)
+    before = stack.pids("ws-relay")
+    stack.kill("ws-relay")
+    from stack import wait_until
+    wait_until(lambda: stack.pids("ws-relay") not in ([], before) and stack.rest("GET", "/readyz")[0] == 200, "the relay")
+    assert await refused(stack, user.token) == 401
+
+
+async def test_logout_while_the_relay_is_away(stack):
+    import os
+    import signal
+    user = stack.patient()
+    c = await user.connect()
+    relay = stack.pids("ws-relay")[0]
+    os.kill(relay, signal.SIGSTOP)
+    try:
+        assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 204
+    finally:
+        os.kill(relay, signal.SIGCONT)
+    assert await c.closed() == 4501
+
+
+async def test_logout_ends_the_call_on_that_connection(stack):
+    patient, doctor = stack.patient(), stack.doctor()
+    p, d = await patient.connect(), await doctor.connect()
+    await call(p, d, "out")
+    stack.rest("POST", "/auth/logout", token=patient.token)
+    end = await d.wait("call_end")
+    assert end["from"] == patient.id and end["data"] == {"callId": "out", "reason": "revoked"}
+    await d.wait_status(doctor, "ONLINE")
+
+
+async def test_a_v1_client_is_warned_and_goes_on_with_a_new_token(stack):
+    user = stack.patient()
+    c = await user.connect(**V1)
+    warning = await c.wait("token_expiring")
+    assert 0 < warning["data"]["inMs"] <= 62000
+    _, got = stack.rest("POST", "/auth/refresh", token=user.token)
+    await c.send("token_refresh", id="t", token=got["token"])
+    ack = await c.wait("ack")
+    assert ack["id"] == "t" and ack["data"]["tokenExpiresAt"].endswith("Z")
+    # It is the new token that counts from here: its logout closes the connection.
+    stack.rest("POST", "/auth/logout", token=got["token"])
+    assert await c.closed() == 4501
+
+
+async def test_token_refresh_takes_no_token_of_somebody_else(stack):
+    c = await stack.patient().connect(**V1)
+    for token in (stack.patient().token, "x", ""):
+        await c.send("token_refresh", id="t", token=token)
+        assert (await c.wait("error"))["code"] == "forbidden"

@@ -1,0 +1,37 @@
+/* What one connection may ask of us: a token bucket for its messages, and a count of those that
+ * break the rules. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	RATE_BURST_S = 4,      /* as many seconds' worth of messages may come at once */
+	BAD_MESSAGES_MAX = 20, /* a minute */
+};
+
+struct allowance {
+	int64_t left;	    /* thousandths of a message */
+	int64_t topped_ms;  /* when that was so */
+	int refused;	    /* messages past it, one after another */
+	int64_t refused_ms; /* the last of them */
+	int bad;	    /* messages since bad_ms that broke the rules */
+	int64_t bad_ms;
+};
+
+enum allowed {
+	ALLOWED,
+	REFUSED,  /* the message is to be dropped, and its sender told */
+	FLOODING, /* as many have been refused as may come in a burst: it goes on after being told
+		   */
+};
+
+/* A full bucket at RATE messages a second (0: no limit). Times are of the monotonic clock. */
+void allowance_init(struct allowance *a, int rate, int64_t now_ms);
+
+/* Takes one message from it. */
+enum allowed allowance_take(struct allowance *a, int rate, int64_t now_ms);
+
+/* Counts a message that broke the rules. True: they are more than BAD_MESSAGES_MAX within a minute.
+ */
+bool allowance_bad(struct allowance *a, int64_t now_ms);
