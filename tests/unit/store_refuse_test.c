@@ -135,7 +135,7 @@ a_schema_of_no_version_is_refused(void **state)
 static void
 what_is_no_database_is_refused(void **state)
 {
-	char noise[3 * PAGE];
+	char noise[3 * PAGE] = { 0 };
 	unsigned seed = 1;
 
 	(void)state;
