@@ -223,10 +223,14 @@ calls_resume(struct hub *h, struct conn *c, const struct message *m)
 	leg = c->user == call->caller.user ? &call->caller : &call->callee;
 	if (m->id != NULL)
 		send_frame(h, c->id, frame_ack_call(m->id, call->id));
-	if (leg == &call->callee && call->state == CALL_RINGING)
+	if (leg == &call->callee && call->state == CALL_RINGING) {
 		leg_ring(h, call, c);
-	else if (!conn_same(leg->conn, c->id))
+	} else if (!conn_same(leg->conn, c->id)) {
+		if (leg == &call->callee && leg->conn.v != 0) /* for that device it is over */
+			send_frame(h, leg->conn,
+			    frame_call_end(c->user->id, call->id, CALL_ANSWERED_ELSEWHERE));
 		attach(h, leg, c);
+	}
 }
 
 void

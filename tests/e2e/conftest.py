@@ -26,5 +26,5 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 def pytest_runtest_logreport(report):
-    if report.when == "call" or (report.when == "setup" and not report.passed):
+    if report.when == "call" or not report.passed:
         print(f"\n{'ok' if report.passed else 'not ok'} - {report.nodeid.split('::', 1)[-1]}")

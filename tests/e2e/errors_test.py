@@ -5,7 +5,7 @@ import json
 import signal
 
 import pytest
-from stack import NOBODY, Stack, both
+from stack import NOBODY, SANITIZED, Stack, both
 from wire import Wire, frame
 
 
@@ -216,7 +216,7 @@ async def test_a_reader_who_stops_4101(unlimited):
             await others[0].wait("ack")
             await others[1].wait("chat")
         await filling
-        assert max(most) < 4 << 20
+        assert max(most) < (64 if SANITIZED else 4) << 20  # a sanitizer keeps for a while what was freed
         assert await in_a_thread(wire.closed) == 4101
     for client in (p, *others, await slow.connect()):
         await client.barrier()

@@ -38,6 +38,11 @@ ok 'and so is the right one'
 login ANN password
 refused 121
 ok 'in capitals as well'
+# A minute later, a minute less is left. That is what an attempt that was counted all the same would bring back.
+db 'UPDATE auth_attempt SET free_ms = free_ms - 60000'
+login ann password
+refused 61
+ok 'a minute later there is a minute less to wait'
 first=$wait
 used=$(cpu_ticks fcgi-api)
 for _ in 1 2 3 4 5; do login carl wrong-password; done

@@ -87,7 +87,8 @@ choose_start(struct world *w, struct said *s, const struct talk *t)
 static void
 choose_end(struct world *w, struct said *s, const struct talk *t)
 {
-	bool must_name = s->type == MESSAGE_CALL_ACCEPT || s->type == MESSAGE_CALL_REJECT;
+	bool must_name = s->type == MESSAGE_CALL_ACCEPT || s->type == MESSAGE_CALL_REJECT ||
+			 s->type == MESSAGE_CALL_RESUME;
 
 	if (chance(w, 30))
 		s->to = any_recipient(w, false);
@@ -117,11 +118,11 @@ any_type(struct world *w, const struct talk *t)
 	static const enum message_type idle[] = { MESSAGE_CALL_START, MESSAGE_CALL_START,
 		MESSAGE_CALL_START, MESSAGE_CALL_START, MESSAGE_CALL_START, MESSAGE_CHAT,
 		MESSAGE_SIGNAL, MESSAGE_SET_STATUS, MESSAGE_CALL_END, MESSAGE_CALL_ACCEPT,
-		MESSAGE_CALL_REJECT };
+		MESSAGE_CALL_REJECT, MESSAGE_CALL_RESUME };
 	static const enum message_type in_call[] = { MESSAGE_SIGNAL, MESSAGE_SIGNAL, MESSAGE_SIGNAL,
 		MESSAGE_SIGNAL, MESSAGE_SIGNAL, MESSAGE_SIGNAL, MESSAGE_CALL_ACCEPT,
 		MESSAGE_CALL_ACCEPT, MESSAGE_CALL_END, MESSAGE_CALL_REJECT, MESSAGE_CALL_START,
-		MESSAGE_CHAT, MESSAGE_SET_STATUS };
+		MESSAGE_CHAT, MESSAGE_SET_STATUS, MESSAGE_CALL_RESUME };
 
 	return t == NULL ? idle[below(w, COUNT_OF(idle))] : in_call[below(w, COUNT_OF(in_call))];
 }
@@ -150,10 +151,12 @@ say(struct world *w, const struct client *c)
 {
 	const struct talk *t = c->user->talk;
 	struct said *s;
+	bool away;
 
 	if (!has_room(w, t))
 		return;
-	s = said_new(w, c, any_type(w, t));
+	away = t != NULL && t->on[talk_side(t, c->user)].v == 0;
+	s = said_new(w, c, c->v1 && away && chance(w, 30) ? MESSAGE_CALL_RESUME : any_type(w, t));
 	switch (s->type) {
 	case MESSAGE_CALL_START:
 		choose_start(w, s, t);
@@ -285,6 +288,18 @@ work(struct world *w)
 		shell_results(w, chance(w, 50) ? TASKS_MAX : 1 + below(w, 3));
 }
 
+static void
+revoke(struct world *w, const struct client *c)
+{
+	struct conn_id conn = c->id;
+
+	shell_revoke(w, c);
+	if (chance(w, 50))
+		work(w);
+	if (!w->broken)
+		shell_drop(w, client_find(w, conn));
+}
+
 void
 act(struct world *w)
 {
@@ -304,6 +319,8 @@ act(struct world *w)
 		shell_connect(w, any_person(w));
 	else if (kind < w->habits.connect + 6)
 		shell_drop(w, c);
+	else if (kind < w->habits.connect + 7)
+		revoke(w, c);
 	else if (kind < w->habits.connect + 10)
 		set_by_rest(w);
 	else if (kind < w->habits.connect + 25)

@@ -220,6 +220,16 @@ is_ended_by(const struct talk *t, enum call_reason reason, int64_t from)
 	return false;
 }
 
+/* Of a call that a restart has ended, when nobody of hers was there. */
+static void
+read_farewell(struct world *w, struct client *c, const struct seen *s)
+{
+	if (s->from != c->user->farewell_from || !is(s->reason, "server_restart"))
+		broken(w, RULE_FAREWELL, "call %s has ended as %s by %d", s->call_id, s->reason,
+		    (int)s->from);
+	c->farewell[0] = '\0';
+}
+
 static void
 read_call_end(struct world *w, struct client *c, const struct seen *s)
 {
@@ -227,6 +237,10 @@ read_call_end(struct world *w, struct client *c, const struct seen *s)
 	bool elsewhere = is(s->reason, "answered_elsewhere");
 	const struct call_made *made;
 
+	if (is(s->call_id, c->farewell)) {
+		read_farewell(w, c, s);
+		return;
+	}
 	if (t == NULL || !is(s->call_id, t->id)) {
 		broken(w, RULE_END, "#%u is told of the end of call %s, which it is not in",
 		    (unsigned)c->id.v, s->call_id);
@@ -295,6 +309,10 @@ read_ack(struct world *w, struct client *c, const struct seen *s)
 	} else if (m->type == MESSAGE_CALL_END || m->type == MESSAGE_CALL_REJECT) {
 		if (made == NULL || made->state != CALL_ENDED)
 			broken(w, RULE_COMMITTED, "call %s has not ended", s->call_id);
+	} else if (m->type == MESSAGE_CALL_RESUME) {
+		if (!w->must_take || m != w->current || !is(s->call_id, m->call_id))
+			broken(w, RULE_RESUME, "#%u has resumed call %s", (unsigned)c->id.v,
+			    s->call_id);
 	} else if (made == NULL || made->state != CALL_ACTIVE) {
 		broken(w, RULE_COMMITTED, "call %s is not active", s->call_id);
 	}
@@ -380,6 +398,7 @@ client_reads(struct world *w, struct client *c, const struct frame *f)
 	s.call_id = json_string(json_member(s.data, "callId"));
 	s.reason = json_string(json_member(s.data, "reason"));
 	(void)json_id(json_member(s.root, "from"), &s.from);
-	read_type(w, c, &s);
+	if (!v1_reads(w, c, f, s.root))
+		read_type(w, c, &s);
 	json_free(s.root);
 }

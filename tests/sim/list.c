@@ -1,11 +1,12 @@
 /* The user list: read as a client reads it, and held against the model. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
 #include "json/json.h"
 
 static void
-read_entry(struct world *w, const struct json *u)
+read_entry(struct world *w, const struct json *u, enum status *shown)
 {
 	struct person *p = NULL;
 	int64_t id = 0;
@@ -14,13 +15,13 @@ read_entry(struct world *w, const struct json *u)
 
 	if (json_id(json_member(u, "id"), &id))
 		p = person_of(w, (struct user_id){ id });
-	if (p == NULL || w->shown[p - w->person] != STATUS_NONE || status == STATUS_NONE ||
+	if (p == NULL || shown[p - w->person] != STATUS_NONE || status == STATUS_NONE ||
 	    name == NULL || strcmp(name, p->row.name) != 0 ||
 	    role_from_name(json_string(json_member(u, "role"))) != p->row.role) {
 		broken(w, RULE_LIST, "the list has a wrong entry for %d", (int)id);
 		return;
 	}
-	w->shown[p - w->person] = status;
+	shown[p - w->person] = status;
 }
 
 /* The length of the object that TEXT begins with; 0: there is none. */
@@ -44,7 +45,7 @@ object_len(const char *text, size_t len)
 }
 
 static void
-read_entries(struct world *w, const char *text, size_t len)
+read_entries(struct world *w, const char *text, size_t len, enum status *shown)
 {
 	char why[JSON_WHY_SIZE];
 	struct json *u;
@@ -56,7 +57,7 @@ read_entries(struct world *w, const char *text, size_t len)
 			broken(w, RULE_LIST, "an entry of the list is not JSON");
 			return;
 		}
-		read_entry(w, u);
+		read_entry(w, u, shown);
 		json_free(u);
 	}
 }
@@ -67,7 +68,9 @@ list_read(struct world *w)
 	struct frame *f = hub_list(w->hub, false);
 	char why[JSON_WHY_SIZE];
 	const char *text;
+	const char *rev;
 	size_t len;
+	size_t rev_len;
 
 	if (f == w->list && f != NULL)
 		return;
@@ -80,13 +83,77 @@ list_read(struct world *w)
 		return;
 	}
 	trace(w, "  list %.*s", (int)len, text);
-	read_entries(w, text, len);
+	if (json_raw_member(f->text, f->len, "rev", &rev, &rev_len))
+		broken(w, RULE_WELCOME, "every client is sent a revision");
+	read_entries(w, text, len, w->shown);
+}
+
+/* Takes those out whom TEXT, an array of ids, names. */
+static void
+fold_gone(struct world *w, const char *text, size_t len, const enum status *set, enum status *known)
+{
+	const char *end = text + len;
+	char *next;
+
+	for (text++; text < end && *text != ']'; text = *next == ',' ? next + 1 : next) {
+		long long id = strtoll(text, &next, 10);
+		struct person *p = person_of(w, (struct user_id){ id });
+
+		if (p == NULL || set[p - w->person] != STATUS_NONE || next == text) {
+			broken(w, RULE_PRESENCE, "%d is gone and is not", (int)id);
+			return;
+		}
+		known[p - w->person] = STATUS_NONE;
+	}
+}
+
+void
+list_fold(struct world *w, struct client *c, const struct frame *f, const struct json *root)
+{
+	enum status set[PEOPLE_MAX] = { STATUS_NONE };
+	bool whole = json_member(root, "users") != NULL;
+	const char *text;
+	size_t len;
+	int64_t rev = 0;
+
+	if (!json_integer(json_member(root, "rev"), 1, INT64_C(1) << 53, &rev) ||
+	    (uint64_t)rev != hub_list_revision(w->hub) || (uint64_t)rev <= c->list_revision ||
+	    (!whole && c->list_revision == 0))
+		broken(w, RULE_PRESENCE, "#%u is sent revision %d after %d", (unsigned)c->id.v,
+		    (int)rev, (int)c->list_revision);
+	c->list_revision = (uint64_t)rev;
+	if (!json_raw_member(f->text, f->len, whole ? "users" : "set", &text, &len)) {
+		broken(w, RULE_FRAMES, "#%u is told of no users", (unsigned)c->id.v);
+		return;
+	}
+	read_entries(w, text, len, set);
+	for (unsigned i = 0; i < PEOPLE_MAX; i++) {
+		if (whole || set[i] != STATUS_NONE)
+			c->known[i] = set[i];
+	}
+	if (whole)
+		return;
+	if (json_raw_member(f->text, f->len, "del", &text, &len))
+		fold_gone(w, text, len, set, c->known);
+	else
+		broken(w, RULE_FRAMES, "#%u is not told who is gone", (unsigned)c->id.v);
 }
 
 static const char *
 name_of(enum status s)
 {
 	return s == STATUS_NONE ? "absent" : status_name(s);
+}
+
+/* What C has put together is what the newest list says. */
+static void
+check_known(struct world *w, const struct client *c)
+{
+	for (unsigned i = 0; i < w->people; i++) {
+		if (c->known[i] != w->shown[i])
+			broken(w, RULE_PRESENCE, "#%u has %u as %s, who is %s", (unsigned)c->id.v,
+			    i + 1, name_of(c->known[i]), name_of(w->shown[i]));
+	}
 }
 
 void
@@ -106,8 +173,10 @@ list_check(struct world *w)
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
-		if (c->id.v != 0 && c->list_revision != newest && !waits)
+		if (c->id.v != 0 && c->list_revision != newest && !waits && !c->lags)
 			broken(w, RULE_LIST_SENT, "#%u is never sent the newest list",
 			    (unsigned)c->id.v);
+		if (c->id.v != 0 && c->v1 && c->list_revision == newest)
+			check_known(w, c);
 	}
 }

@@ -33,6 +33,11 @@ static const char *const rules[RULE__COUNT] = {
 	[RULE_BOUNDS] = "effects, kept signals and the deadline keep their bounds",
 	[RULE_MEMORY] = "the hub knows whom it must, and nobody else",
 	[RULE_STORE] = "what is stored comes in order and fits what is there",
+	[RULE_WELCOME] = "welcome comes first and is true, and only telemed.v1 gets what it adds",
+	[RULE_PRESENCE] = "who puts the changes together knows the newest list",
+	[RULE_CALL_STATE] = "call_state is true, and comes at every change",
+	[RULE_RESUME] = "a call is on the connection that has it, and moves by call_resume",
+	[RULE_FAREWELL] = "a call that a restart has ended is told once to who comes back",
 	[RULE_REST] = "at rest no call is live, and the store says what is so",
 };
 
@@ -108,6 +113,9 @@ choose_settings(struct world *w)
 		.ring_timeout_ms = any_of(w, rings, COUNT_OF(rings)),
 		.call_grace_ms = any_of(w, call_graces, COUNT_OF(call_graces)),
 		.call_max_ms = any_of(w, longest, COUNT_OF(longest)),
+		.heartbeat_ms = 25000,
+		.messages_per_s = 50,
+		.user_connections = CLIENTS_EACH_MAX,
 		.list_interval_ms = 100,
 	};
 }

@@ -19,6 +19,21 @@ check_leg(struct world *w, const struct leg *leg)
 }
 
 static void
+check_place(struct world *w, const struct member *m)
+{
+	const struct talk *t = person_of(w, m->id)->talk;
+	const struct leg *leg = m->call->caller.user == m ? &m->call->caller : &m->call->callee;
+	struct conn_id right;
+
+	if (t == NULL)
+		return; /* another rule's */
+	right = t->on[talk_side(t, person_of(w, m->id))];
+	if (leg->conn.v != right.v)
+		broken(w, RULE_RESUME, "call %s is on #%u and not on #%u", t->id,
+		    (unsigned)leg->conn.v, (unsigned)right.v);
+}
+
+static void
 check_member(struct world *w, const struct member *m)
 {
 	const struct person *p = person_of(w, m->id);
@@ -30,7 +45,11 @@ check_member(struct world *w, const struct member *m)
 	}
 	if (n != m->conn_count || m->writes != p->writes)
 		broken(w, RULE_MEMORY, "%d: %u connections, %u writes", (int)m->id.v, n, m->writes);
+	if ((m->farewell != NULL) != (p->farewell[0] != '\0'))
+		broken(w, RULE_FAREWELL, "%d is to be told on connecting: %d", (int)m->id.v,
+		    m->farewell != NULL);
 	if (m->call != NULL) {
+		check_place(w, m);
 		check_leg(w, &m->call->caller);
 		check_leg(w, &m->call->callee);
 	}

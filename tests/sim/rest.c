@@ -73,6 +73,8 @@ rest(struct world *w)
 			shell_drop(w, &w->client[i]);
 	}
 	come_to_rest(w);
+	shell_catch_up(w, 100);
+	list_check(w);
 	if (hub_calls(w->hub) != 0)
 		broken(w, RULE_REST, "%u calls are left", hub_calls(w->hub));
 	for (unsigned i = 0; i < w->people; i++)

@@ -44,6 +44,8 @@ must_take(const struct said *s, const struct talk *t)
 			   (t->on[1].v == 0 || conn_same(t->on[1], s->conn)));
 	case MESSAGE_CALL_REJECT:
 		return callee && rings;
+	case MESSAGE_CALL_RESUME:
+		return talk_can_resume(t);
 	case MESSAGE_CALL_ACCEPT:
 		return callee && rings && t->storing == CALL_NONE && !talk_may_end_soon(t);
 	default:
@@ -102,13 +104,15 @@ check_message(struct world *w, const struct said *s)
 static void
 check_end(struct world *w, const struct talk *t)
 {
+	const struct call_made *made = store_last_call(w, t->party[0], t->id);
+	bool all = made != NULL && made->reason == CALL_SERVER_RESTART;
 
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
 		if (c->id.v == 0 || c->user->talk != t || c->heard_end == t->serial)
 			continue;
-		if (c->rung == t->serial || conn_same(c->id, t->on[talk_side(t, c->user)]))
+		if (all || c->rung == t->serial || conn_same(c->id, t->on[talk_side(t, c->user)]))
 			broken(w, RULE_END, "#%u is not told that %s is over", (unsigned)c->id.v,
 			    t->id);
 	}
@@ -144,8 +148,12 @@ check_ringing(struct world *w, const struct talk *t)
 static void
 check_active(struct world *w, const struct talk *t)
 {
+	const struct client *ousted = t->ousted.v == 0 ? NULL : client_find(w, t->ousted);
 	unsigned n = 0;
 
+	if (ousted != NULL && ousted->heard_end != t->serial)
+		broken(w, RULE_END, "#%u is not told that %s goes on elsewhere",
+		    (unsigned)ousted->id.v, t->id);
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
@@ -183,7 +191,8 @@ static void
 check_timers(struct world *w, const struct talk *t)
 {
 	int64_t age_ms = w->now_ms - t->state_ms;
-	bool due = t->asked[0] || t->asked[1] || t->absent[0] || t->absent[1];
+	bool due = t->asked[0] || t->asked[1] || t->absent[0] || t->absent[1] || t->revoked[0] ||
+		   t->revoked[1];
 
 	if (t->storing != CALL_NONE ||
 	    (t->end_failed_ms != 0 && w->now_ms - t->end_failed_ms < 1000))
@@ -218,7 +227,8 @@ check_known(struct world *w)
 	for (unsigned i = 0; i < w->people; i++) {
 		const struct person *p = &w->person[i];
 		bool in_call = p->talk != NULL && !p->talk->over;
-		bool needed = person_is_listed(p) || in_call || p->writes > 0 || p->unsaved;
+		bool needed = person_is_listed(p) || in_call || p->writes > 0 || p->unsaved ||
+			      p->farewell[0] != '\0';
 
 		if (!w->loading && hub_knows(w->hub, p->row.id) != needed)
 			broken(w, RULE_MEMORY, "%d is kept: %d, needed: %d", (int)p->row.id.v,
@@ -246,6 +256,7 @@ rules_check(struct world *w)
 	if (hub_calls(w->hub) != calls)
 		broken(w, RULE_MEMORY, "the hub has %u calls of %u", hub_calls(w->hub), calls);
 	check_known(w);
+	v1_check(w);
 	peek_check(w);
 	if (w->loading)
 		return; /* nobody is there to see the list, nor to be waited for */

@@ -14,8 +14,41 @@ drop_all(struct world *w)
 static void
 send_list(struct world *w, struct client *c)
 {
-	(void)hub_list(w->hub, false);
-	c->list_revision = hub_list_revision(w->hub);
+	struct frame *f = hub_list(w->hub, c->v1);
+	uint64_t newest = hub_list_revision(w->hub);
+
+	c->lags = false;
+	if (c->list_revision == newest)
+		return;
+	if (c->v1)
+		client_reads(w, c, f);
+	c->list_revision = newest;
+}
+
+/* What has changed, but where a client has not taken what came before: it gets the list, later. */
+static void
+send_presence(struct world *w, struct client *c, const struct frame *f)
+{
+	if (!c->v1 || c->list_revision == hub_list_revision(w->hub))
+		return;
+	c->lags = c->lags || prng_chance(&w->prng, 5);
+	if (c->lags)
+		return;
+	if (f == NULL)
+		send_list(w, c);
+	else
+		client_reads(w, c, f);
+}
+
+void
+shell_catch_up(struct world *w, unsigned percent)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &w->client[i];
+
+		if (c->id.v != 0 && c->lags && prng_chance(&w->prng, percent))
+			send_list(w, c);
+	}
 }
 
 static void
@@ -26,9 +59,11 @@ to_all(struct world *w, const struct effect *e)
 
 		if (c->id.v == 0)
 			continue;
-		if (e->kind == EFFECT_LIST)
+		if (e->kind == EFFECT_LIST && !c->v1)
 			send_list(w, c);
-		else if (!conn_same(c->id, e->conn))
+		else if (e->kind == EFFECT_PRESENCE)
+			send_presence(w, c, e->frame);
+		else if (e->kind == EFFECT_BROADCAST && !conn_same(c->id, e->conn))
 			client_reads(w, c, e->frame);
 	}
 }
@@ -44,9 +79,8 @@ carry_out(struct world *w, const struct effect *e)
 			client_reads(w, c, e->frame);
 		break;
 	case EFFECT_BROADCAST:
-		to_all(w, e);
-		break;
 	case EFFECT_PRESENCE:
+		to_all(w, e);
 		break;
 	case EFFECT_LIST:
 		if (e->conn.v == 0)
@@ -67,6 +101,7 @@ shell_event(struct world *w, const struct event *ev)
 	if (w->broken)
 		return;
 	w->events++;
+	shell_catch_up(w, 20);
 	rules_message(w);
 	model_event(w, ev);
 	hub_step(w->hub, ev, w->now_ms, w->wall_ms, &w->fx);
@@ -178,10 +213,18 @@ admit(struct world *w, const struct task *t)
 		return;
 	while (c->id.v != 0)
 		c++;
-	*c = (struct client){ .id = { ++w->last_conn }, .user = t->user };
+	*c = (struct client){ .id = { ++w->last_conn },
+		.user = t->user,
+		.v1 = prng_chance(&w->prng, 50),
+		.expires_ms = w->wall_ms + prng_below(&w->prng, 1U << 30) };
 	row.status = t->status;
-	trace(w, "%d connects as #%u", (int)row.id.v, (unsigned)c->id.v);
-	shell_event(w, &(struct event){ .kind = EVENT_CONNECTED, .conn = c->id, .user = &row });
+	trace(w, "%d connects as #%u%s", (int)row.id.v, (unsigned)c->id.v,
+	    c->v1 ? ", telemed.v1" : "");
+	shell_event(w, &(struct event){ .kind = EVENT_CONNECTED,
+			   .conn = c->id,
+			   .v1 = c->v1,
+			   .expires_ms = c->expires_ms,
+			   .user = &row });
 	if (c->list_revision != hub_list_revision(w->hub))
 		broken(w, RULE_LIST_SENT, "#%u is not sent the list on connect", (unsigned)c->id.v);
 }
@@ -196,6 +239,15 @@ shell_drop(struct world *w, struct client *c)
 	shell_event(w, &ev);
 }
 
+/* Its session was logged out; what closes it comes later. */
+void
+shell_revoke(struct world *w, const struct client *c)
+{
+	trace(w, "#%u of %d is revoked", (unsigned)c->id.v, (int)c->user->row.id.v);
+	shell_event(
+	    w, &(struct event){ .kind = EVENT_REVOKED, .conn = c->id, .user = &c->user->row });
+}
+
 static const char *const type_names[MESSAGE__COUNT] = {
 	[MESSAGE_CHAT] = "chat",
 	[MESSAGE_SIGNAL] = "signal",
@@ -203,6 +255,7 @@ static const char *const type_names[MESSAGE__COUNT] = {
 	[MESSAGE_CALL_END] = "call_end",
 	[MESSAGE_CALL_ACCEPT] = "call_accept",
 	[MESSAGE_CALL_REJECT] = "call_reject",
+	[MESSAGE_CALL_RESUME] = "call_resume",
 	[MESSAGE_SET_STATUS] = "set_status",
 };
 

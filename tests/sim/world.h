@@ -1,14 +1,23 @@
 /* A world for the hub: people with clients, a store that can fail, a clock that jumps, and the
  * rules that must hold after every event.
  *
- *   act.c      what people, the store and time do, by chance
- *   shell.c    the relay's shell: events to the hub, effects to clients and store; crash and
- * restart store.c    the database and its thread client.c   what a client is sent, read as JSON and
- * judged list.c     the user list, likewise model.c    what is true by the rules, worked out anew
- * from the events alone rules.c    hub and model compared after every event; peek.c: inside the hub
- *   rest.c     once nothing comes any more and all timers have run
- *   crowd.c    what takes more people than a history has
- */
+ * act.c: what people, the store and time do, by chance.
+ *
+ * shell.c: the relay's shell: events to the hub, effects to clients and store; crash and restart.
+ *
+ * store.c: the database and its thread.
+ *
+ * client.c: what a client is sent, read as JSON and judged; v1.c: what only telemed.v1 is sent;
+ * list.c: the user list, whole and as changes.
+ *
+ * model.c, talk.c: what is true by the rules, worked out anew from the events alone; of people, and
+ * of calls.
+ *
+ * rules.c: hub and model compared after every event; peek.c: inside the hub.
+ *
+ * rest.c: once nothing comes any more and all timers have run.
+ *
+ * crowd.c: what takes more people than a history has. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +25,8 @@
 
 #include "hub.h"
 #include "prng.h"
+
+struct json;
 
 enum {
 	PEOPLE_MAX = 8,
@@ -47,6 +58,11 @@ enum rule {
 	RULE_MEMORY,
 	RULE_STORE,
 	RULE_REST,
+	RULE_WELCOME,
+	RULE_PRESENCE,
+	RULE_CALL_STATE,
+	RULE_RESUME,
+	RULE_FAREWELL,
 	RULE__COUNT
 };
 
@@ -63,12 +79,16 @@ struct talk {
 	bool over;	       /* in the step that runs */
 	bool asked[2];	       /* the party has sent a call_end or call_reject that names it */
 	bool absent[2];	       /* the party has been gone for the whole grace */
+	bool revoked[2];       /* the party's session on the call's connection was logged out */
+	bool missing[2];       /* the party is away and waited for */
+	unsigned states_due;   /* call_state messages to each v1 connection of both, in the step */
 	int64_t state_ms;      /* when it became RINGING or ACTIVE */
 	int64_t party_ms[2];   /* from when on the party's absence counts */
 	int64_t end_failed_ms; /* 0: it did not */
 	struct conn_id answerer;
 	struct conn_id on[2];	/* the connection that the party has the call on; 0: none */
 	struct conn_id heir[2]; /* the newest that has come since */
+	struct conn_id ousted;	/* the callee's that has lost the call to another in the step */
 
 	/* Signals to each party, in the order in which the hub took them. */
 	struct line {
@@ -99,6 +119,10 @@ struct person {
 	unsigned writes; /* of presence, on their way to the store */
 	bool unsaved;	 /* one has failed, and must be tried again */
 	struct talk *talk;
+	char farewell[CALL_ID_MAX + 1]; /* the call that a restart has ended without her; "": none
+					 */
+	int64_t farewell_from;
+	int64_t farewell_ms;
 	unsigned statuses_acked[STATUS_OFFLINE + 1];
 };
 
@@ -106,11 +130,19 @@ struct person {
 struct client {
 	struct conn_id id; /* 0: not in use */
 	struct person *user;
-	uint64_t list_revision; /* the last list that it was sent */
-	unsigned rung;		/* the serial of the call that it was told of; 0: none */
-	unsigned heard_end;	/* the serial of the last call whose end it was told */
-	unsigned rung_at;	/* signals that had come before its incoming_call */
-	unsigned taken;		/* the first signal of that call that it has not been sent */
+	bool v1;
+	bool welcomed;
+	bool lags;    /* its socket is full: it gets the newest list when it no longer is */
+	bool resumes; /* when it connected, there was a call to resume */
+	int64_t expires_ms;
+	uint64_t list_revision;		/* the last list that it was sent */
+	enum status known[PEOPLE_MAX];	/* v1: what it makes of all that it was sent */
+	unsigned states;		/* call_state messages in the step */
+	char farewell[CALL_ID_MAX + 1]; /* the call whose end it is to be told on connecting */
+	unsigned rung;			/* the serial of the call that it was told of; 0: none */
+	unsigned heard_end;		/* the serial of the last call whose end it was told */
+	unsigned rung_at;		/* signals that had come before its incoming_call */
+	unsigned taken; /* the first signal of that call that it has not been sent */
 };
 
 /* A message that a client has sent. */
@@ -237,6 +269,8 @@ void shell_say(struct world *w, struct said *s);
 const char *said_name(const struct said *s); /* its type's name on the wire */
 void shell_connect(struct world *w, struct person *p);
 void shell_drop(struct world *w, struct client *c);
+void shell_revoke(struct world *w, const struct client *c);
+void shell_catch_up(struct world *w, unsigned percent); /* of those that lag */
 void shell_tick(struct world *w);
 void shell_results(struct world *w, unsigned most);
 
@@ -253,6 +287,10 @@ struct call_made *store_last_call(struct world *w, const struct person *p, const
 void client_reads(struct world *w, struct client *c, const struct frame *f);
 struct client *client_find(struct world *w, struct conn_id id);
 
+/* v1.c: F, which says ROOT, is a message that telemed.v1 has added? Then it is judged. */
+bool v1_reads(struct world *w, struct client *c, const struct frame *f, const struct json *root);
+void v1_check(struct world *w);
+
 /* model.c: before a step, what its event makes true; each write that it asks for; what it has
  * refused; at its end. */
 void model_reset(struct world *w);
@@ -261,11 +299,25 @@ void model_persist(struct world *w, const struct persist *p);
 void model_taken(struct world *w);
 void model_done(struct world *w);
 struct person *person_of(struct world *w, struct user_id id); /* NULL: there is no such user */
-struct talk *talk_find(struct world *w, unsigned serial);     /* NULL: it is over */
 bool person_is_listed(const struct person *p);
 enum status person_shown(const struct person *p);
+
+/* talk.c: what an event, a write, a refusal or time makes true of a call. */
+struct talk *talk_find(struct world *w, unsigned serial); /* NULL: it is over */
+void talk_restored(struct world *w, const struct live_call *c);
+void talk_connected(struct talk *t, int side, const struct client *c);
+void talk_lost(const struct world *w, struct talk *t, int side, struct conn_id conn);
+void talk_revoked(struct talk *t, struct conn_id conn);
+void talk_message(struct world *w, const struct message *m);
+void talk_persisted(struct world *w, const struct event *ev);
+void talk_start(struct world *w, const struct persist *p);
+void talk_move(struct world *w, const struct persist *p);
+void talk_take_back(struct world *w, const struct said *s);
+void talk_pass_time(const struct world *w, struct talk *t);
+void talk_step_done(const struct world *w, struct talk *t);
 int talk_side(const struct talk *t, const struct person *p); /* 0: the caller, 1: the callee */
 bool talk_may_end_soon(const struct talk *t);
+bool talk_can_resume(const struct talk *t);
 bool said_means(const struct said *s, const struct talk *t); /* nothing in S names another call */
 
 /* Has the party SIDE of T done, or failed to do, what a call ends for by REASON? */
@@ -274,6 +326,7 @@ bool talk_ends_by(const struct talk *t, enum call_reason reason, int side);
 /* list.c: the user list, read and held against the model. */
 void list_read(struct world *w);
 void list_check(struct world *w);
+void list_fold(struct world *w, struct client *c, const struct frame *f, const struct json *root);
 
 /* rules.c, rest.c */
 void rules_message(struct world *w); /* before the step */

@@ -21,6 +21,8 @@ import websockets
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TELEMED_BUILD", ROOT / "build/gcc"))
 
+SANITIZED = "sanitize" in BUILD.name
+
 # Generous: a busy machine must not fail a test.
 PATIENCE = 20
 
@@ -67,7 +69,10 @@ class Stack:
 
     def __exit__(self, *_):
         self.stop()
+        text = self.log_text()
         self.dir.cleanup()
+        # In a build with sanitizers, what they have found in the programs.
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-8000:]
 
     def start(self):
         self.log = open(Path(self.dir.name) / "log", "ab")

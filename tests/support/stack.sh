@@ -64,6 +64,9 @@ stack_stop() {
 
 finish() {
 	stack_stop
+	# In a build with sanitizers, what they have found in the programs.
+	! grep -qE 'Sanitizer|runtime error' "$work/stack.err" 2>/dev/null
+	ok 'the programs have run clean'
 	if [ $failures -gt 0 ]; then
 		echo '# the last of the log:'
 		tail -n 40 "$work/stack.err" | sed 's/^/# /'
