@@ -146,7 +146,7 @@ is_among(const struct askers *all, const struct conn *c)
 static bool
 is_told_of_end(const struct call *call, const struct conn *c)
 {
-	if (call->end_reason == CALL_SERVER_RESTART)
+	if (call->end_reason == CALL_SERVER_RESTART || c->ousted)
 		return true;
 	if (conn_same(c->id, call->caller.conn) || conn_same(c->id, call->callee.conn))
 		return true;
@@ -158,10 +158,11 @@ is_told_of_end(const struct call *call, const struct conn *c)
 static void
 tell_end(struct hub *h, const struct call *call, const struct member *m)
 {
-	for (const struct conn *c = m->conns; c != NULL; c = c->next) {
+	for (struct conn *c = m->conns; c != NULL; c = c->next) {
 		if (is_told_of_end(call, c))
 			send_frame(
 			    h, c->id, frame_call_end(call->end_by, call->id, call->end_reason));
+		c->ousted = false;
 	}
 }
 

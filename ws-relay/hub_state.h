@@ -34,6 +34,7 @@ struct conn {
 	struct conn_id id;
 	struct member *user;
 	bool v1;
+	bool ousted; /* the caller's: the call has gone on to another, and its end is to be told */
 	struct conn *prev; /* in user->conns, oldest first */
 	struct conn *next;
 	bool hashed;

@@ -209,6 +209,23 @@ calls_connected(struct hub *h, struct conn *c)
 	}
 }
 
+/* The connection that LEG is on, if any, is about to lose the call to another one of its user's.
+ * The doctor's is told so, as those that she has not answered on were; the caller's hears of the
+ * end. */
+static void
+oust(struct hub *h, const struct leg *leg)
+{
+	struct conn *c = conn_find(h, leg->conn);
+
+	if (c == NULL)
+		return;
+	if (leg == &leg->call->callee)
+		send_frame(
+		    h, c->id, frame_call_end(c->user->id, leg->call->id, CALL_ANSWERED_ELSEWHERE));
+	else
+		c->ousted = true;
+}
+
 /* C's user goes on with her call on C, wherever it was. */
 void
 calls_resume(struct hub *h, struct conn *c, const struct message *m)
@@ -226,9 +243,7 @@ calls_resume(struct hub *h, struct conn *c, const struct message *m)
 	if (leg == &call->callee && call->state == CALL_RINGING) {
 		leg_ring(h, call, c);
 	} else if (!conn_same(leg->conn, c->id)) {
-		if (leg == &call->callee && leg->conn.v != 0) /* for that device it is over */
-			send_frame(h, leg->conn,
-			    frame_call_end(c->user->id, call->id, CALL_ANSWERED_ELSEWHERE));
+		oust(h, leg);
 		attach(h, leg, c);
 	}
 }

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
+import signal
 import time
 
 import pytest
 import websockets
-from stack import PATIENCE, Stack, call
+from stack import PATIENCE, Stack, call, wait_until
 
 V1 = {"subprotocols": ["telemed.v1"]}
 
@@ -88,14 +90,11 @@ async def test_logout_holds_over_a_restart_of_the_relay(stack):
     stack.rest("POST", "/auth/logout", token=user.token)
     before = stack.pids("ws-relay")
     stack.kill("ws-relay")
-    from stack import wait_until
     wait_until(lambda: stack.pids("ws-relay") not in ([], before) and stack.rest("GET", "/readyz")[0] == 200, "the relay")
     assert await refused(stack, user.token) == 401
 
 
 async def test_logout_while_the_relay_is_away(stack):
-    import os
-    import signal
     user = stack.patient()
     c = await user.connect()
     relay = stack.pids("ws-relay")[0]

@@ -1,5 +1,7 @@
 """telemed.v1: what a client gets that asks for it, and what one does not get that has not."""
 
+import signal
+
 import pytest
 from stack import Stack, call
 
@@ -65,16 +67,7 @@ async def test_presence_adds_up_to_the_list(stack):
         want = {p.id for p in people[1::2]}
         return shown == known(w.got) and want <= set(shown) and not any(p.id in shown for p in people[::2])
 
-    await seed.until(agree, "the two kinds of list to agree") if hasattr(seed, "until") else await poll(agree)
-
-
-async def poll(condition):
-    import asyncio
-    for _ in range(400):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it did not become so")
+    await seed.until(agree, "the list that the presence adds up to")
 
 
 async def test_call_state_on_every_transition(stack):
@@ -150,7 +143,6 @@ async def test_goaway_gives_each_client_a_slot_of_its_own():
     with Stack() as stack:
         clients = [await stack.patient().connect(**V1) for _ in range(4)]
         seed = await stack.patient().connect()
-        import signal
         stack.kill("ws-relay", signal.SIGTERM)
         slots = [(await c.wait("goaway"))["data"]["reconnectInMs"] for c in clients]
         assert len(set(slots)) == 4 and min(slots) > 0

@@ -237,8 +237,7 @@ come_back(struct world *w, struct talk *t, const struct said *s)
 
 	attach(t, side, s->conn);
 	c->heard_end = 0;
-	if (side == 1)
-		c->rung = t->serial;
+	c->rung = t->serial;
 }
 
 bool
