@@ -77,18 +77,25 @@ address_rate(const struct config *c)
 	return (struct attempt_rate){ .every_ms = MINUTE_MS / c->auth_rate, .burst = c->auth_rate };
 }
 
-/* The buckets of this attempt: the address alone, and the account as seen from it. An attacker
- * elsewhere has a bucket of his own, and so cannot keep the account's owner out. */
 static void
-name_buckets(const struct request *q, const char *email, char address[BUCKET_SIZE],
-    char account[BUCKET_SIZE])
+name_address(const struct request *q, char bucket[BUCKET_SIZE])
 {
 	char key[ADDRESS_KEY_SIZE];
 
 	caller_address_key(q, key);
-	snprintf(address, BUCKET_SIZE, "ip %s", key);
-	snprintf(account, BUCKET_SIZE, "login %s %s", key, email);
-	for (char *c = account; *c != '\0'; c++)
+	snprintf(bucket, BUCKET_SIZE, "ip %s", key);
+}
+
+/* The account as seen from this address. An attacker elsewhere has a bucket of his own, and so
+ * cannot keep the account's owner out. */
+static void
+name_account(const struct request *q, const char *email, char bucket[BUCKET_SIZE])
+{
+	char key[ADDRESS_KEY_SIZE];
+
+	caller_address_key(q, key);
+	snprintf(bucket, BUCKET_SIZE, "login %s %s", key, email);
+	for (char *c = bucket; *c != '\0'; c++)
 		*c = (char)tolower((unsigned char)*c);
 }
 
@@ -169,7 +176,7 @@ reply_token(struct request *q, int status, const struct account *a)
 
 	buf_init(&token, TOKEN_BYTES_MAX);
 	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s, &token);
+	    c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s, &token);
 	if (e == ERR_OK)
 		write_token(q, status, token.data, a);
 	buf_fini(&token);
@@ -198,7 +205,6 @@ enum err
 handle_register(struct request *q)
 {
 	char address[BUCKET_SIZE];
-	char account[BUCKET_SIZE];
 	struct account a = { .email = "" };
 	const char *password;
 	const char *email;
@@ -211,7 +217,7 @@ handle_register(struct request *q)
 	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
 		return e;
 	snprintf(a.email, sizeof(a.email), "%s", email);
-	name_buckets(q, email, address, account);
+	name_address(q, address);
 	if ((e = throttle(q, address, NULL)) != ERR_OK)
 		return e;
 	e = create_account(q, &a, password);
@@ -250,7 +256,8 @@ handle_login(struct request *q)
 	password = ruled_field(q, "password", password_rule);
 	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
 		return e;
-	name_buckets(q, email, address, account);
+	name_address(q, address);
+	name_account(q, email, account);
 	if ((e = throttle(q, address, account)) != ERR_OK)
 		return e;
 	e = check_credentials(q, email, password, &a);
@@ -310,7 +317,7 @@ handle_logout(struct request *q)
 	    s, store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000));
 	if (e != ERR_OK)
 		return e;
-	doorbell_ring(q->service->doorbell); /* the relay closes the session's sockets */
+	doorbell_ring(q->service->paths.doorbell); /* the relay closes the session's sockets */
 	q->reply.status = 204;
 	return ERR_OK;
 }

@@ -55,7 +55,7 @@ handle_doctors_status(struct request *q)
 	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
 		return e;
 	/* After the commit: the relay must be able to read what we announce. */
-	doorbell_ring(q->service->doorbell);
+	doorbell_ring(q->service->paths.doorbell);
 	/* Read again, for a doctor in a call is BUSY whatever she has set. */
 	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
 		return e;

@@ -56,7 +56,7 @@ enum err
 handle_readyz(struct request *q)
 {
 	bool database = database_answers(q->service);
-	bool relay = relay_answers(q->service->relay);
+	bool relay = relay_answers(q->service->paths.relay);
 	struct json_writer w;
 
 	reply_begin(q, database && relay ? 200 : 503, &w);

@@ -10,13 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "pool.h"
 #include "server.h"
 
-enum { EXIT_PERMANENT = 100, EXIT_TEMPORARY = 111, API_WORKERS = 8, BACKLOG = 1024 };
+enum { API_WORKERS = 8, BACKLOG = 1024 };
 
 static int
 complain(int code, const char *sentence)
@@ -39,47 +40,18 @@ serve(void *context, int fd, const volatile sig_atomic_t *stop)
 
 /* The database is migrated and looked over once, before there are workers; each opens its own. */
 static int
-prepare_store(const struct service *s)
+prepare_store(const struct data_paths *p)
 {
 	struct store *store = NULL;
-	enum err e = store_open(s->database, s->store_lock, &store);
+	enum err e = store_open(p->database, p->store_lock, &store);
 
 	if (e == ERR_OK)
 		e = store_check(store);
 	store_close(store);
-	if (e == ERR_TOO_NEW)
-		return complain(EXIT_PERMANENT,
-		    "The database was written by a newer version; it is left as it was.");
-	if (e == ERR_INVALID)
-		return complain(EXIT_PERMANENT,
-		    "The database is damaged; it is left as it was. Restore a backup.");
 	if (e != ERR_OK)
-		return complain(EXIT_TEMPORARY, "The database cannot be opened for writing.");
+		return complain(
+		    store_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY, store_sentence(e));
 	return EXIT_SUCCESS;
-}
-
-/* Fills S with the paths under the data directory and the socket and metrics paths beside them. */
-static enum err
-find_paths(
-    struct service *s, const struct config *c, char sockets[2][CONFIG_TEXT_SIZE], char *metrics)
-{
-	const struct {
-		const char *name;
-		char *out;
-	} paths[] = {
-		{ "telemed.db", s->database },
-		{ "run/store.lock", s->store_lock },
-		{ "run/doorbell.sock", s->doorbell },
-		{ "run/relay.sock", s->relay },
-		{ "run/auth.sock", sockets[0] },
-		{ "run/api.sock", sockets[1] },
-		{ "run/metrics", metrics },
-	};
-	enum err e = ERR_OK;
-
-	for (size_t i = 0; i < COUNT_OF(paths) && e == ERR_OK; i++)
-		e = config_path(c, paths[i].name, paths[i].out);
-	return e;
 }
 
 static int
@@ -88,21 +60,20 @@ run(const struct config *c)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct pool pools[2] = { { .size = cores < 1 ? 1 : (unsigned)cores },
 		{ .size = API_WORKERS } };
-	char sockets[2][CONFIG_TEXT_SIZE];
-	char metrics[CONFIG_TEXT_SIZE];
 	struct service s = { .config = c, .key = { c->secret, c->secret_len } };
 	int code;
 
 	if (pools[0].size > WORKERS_MAX - API_WORKERS)
 		pools[0].size = WORKERS_MAX - API_WORKERS;
-	if (find_paths(&s, c, sockets, metrics) != ERR_OK)
+	if (data_paths_find(c, &s.paths) != ERR_OK)
 		return complain(EXIT_PERMANENT, "TELEMED_DATA_DIR is too long.");
-	if ((code = prepare_store(&s)) != EXIT_SUCCESS)
+	if ((code = prepare_store(&s.paths)) != EXIT_SUCCESS)
 		return code;
-	if (metrics_open(metrics) != ERR_OK)
+	if (metrics_open(s.paths.metrics) != ERR_OK)
 		return complain(EXIT_TEMPORARY, "TELEMED_DATA_DIR/run cannot be written to.");
 	for (unsigned i = 0; i < 2; i++) {
-		enum err e = unix_bind(sockets[i], SOCK_STREAM, BACKLOG, &pools[i].fd);
+		enum err e = unix_bind(
+		    i == 0 ? s.paths.auth : s.paths.api, SOCK_STREAM, BACKLOG, &pools[i].fd);
 
 		if (e == ERR_TOO_BIG)
 			return complain(EXIT_PERMANENT,

@@ -11,9 +11,9 @@ service_store(struct service *s)
 	s->store = NULL;
 	/* It was made before there were workers. To make an empty one now would hide that it is
 	 * gone. */
-	if (access(s->database, F_OK) != 0)
+	if (access(s->paths.database, F_OK) != 0)
 		return ERR_SYSTEM;
-	return store_open(s->database, s->store_lock, &s->store);
+	return store_open(s->paths.database, s->paths.store_lock, &s->store);
 }
 
 void

@@ -8,7 +8,7 @@
 #include "auth/token.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "config/config.h"
+#include "config/paths.h"
 #include "store/store_user.h"
 #include "json/json.h"
 
@@ -19,10 +19,7 @@ struct service {
 	const struct config *config;
 	struct token_key key;
 	struct store *store; /* NULL while the database cannot be opened */
-	char database[CONFIG_TEXT_SIZE];
-	char store_lock[CONFIG_TEXT_SIZE];
-	char doorbell[CONFIG_TEXT_SIZE];
-	char relay[CONFIG_TEXT_SIZE];
+	struct data_paths paths;
 };
 
 enum method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };

@@ -468,6 +468,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 {
 	struct member *caller = member_find(h, row->caller);
 	struct member *callee = member_find(h, row->callee);
+	int64_t age_ms = row->answered_ms == 0 ? 0 : h->wall_ms - row->answered_ms;
 	struct call *call = NULL;
 
 	if (caller != NULL && callee != NULL && caller->call == NULL && callee->call == NULL)
@@ -482,7 +483,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 		return;
 	}
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
-	timer_arm(h, &call->timer, h->settings.call_max_ms);
+	timer_arm(h, &call->timer, h->settings.call_max_ms - (age_ms < 0 ? 0 : age_ms));
 	timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
 	timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
 }

@@ -201,12 +201,12 @@ conn_expires_s(const struct connection *c)
 	return c->expires_s;
 }
 
-/* Has the table look at C again AFTER_MS from now, within a second. */
+/* Has the table look at C AFTER_MS from now, within a second. C is in no slot yet. */
 static void
 visit_after(struct connection *c, int64_t after_ms)
 {
 	struct conn_table *t = c->table;
-	int64_t seconds = after_ms / 1000 + 1;
+	int64_t seconds = after_ms < 0 ? 1 : after_ms / 1000 + 1;
 
 	if (seconds >= WHEEL_SLOTS)
 		seconds = WHEEL_SLOTS - 1;
@@ -218,6 +218,19 @@ static void
 visit_no_more(struct connection *c)
 {
 	DL_DELETE(c->table->wheel[c->slot], c);
+}
+
+/* The same, unless it does so sooner anyway: nothing that a client sends puts a visit off. */
+static void
+visit_within(struct connection *c, int64_t after_ms)
+{
+	const struct conn_table *t = c->table;
+	unsigned left_s = (c->slot + WHEEL_SLOTS - t->hand) % WHEEL_SLOTS;
+
+	if ((int64_t)left_s * 1000 <= after_ms)
+		return;
+	visit_no_more(c);
+	visit_after(c, after_ms);
 }
 
 /* Until the next ping, or until the token ends, or a v1 client is to be told that it will, where
@@ -248,7 +261,7 @@ conn_renew(struct connection *c, const char *session, int64_t expires_s)
 	return true;
 }
 
-bool
+void
 conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 {
 	struct conn_table *t = c->table;
@@ -262,13 +275,12 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	if (refused != CLOSE_NONE) {
 		c->close_code = CLOSE_NONE;
 		conn_close(c, refused);
-		return true;
+		return;
 	}
 	metric_add(METRIC_HANDSHAKES, 1);
 	t->events.opened(t->events.context, c);
 	free(c->user);
 	c->user = NULL;
-	return true;
 }
 
 void
@@ -289,7 +301,8 @@ conn_close(struct connection *c, enum close_code code)
 	if (c->close_code != CLOSE_NONE)
 		return;
 	c->close_code = code;
-	outbox_fini(&c->outbox);
+	if (code != CLOSE_GOING_AWAY) /* a planned end: what waits is still worth reading */
+		outbox_fini(&c->outbox);
 	buf_fini(&c->message);
 	c->message_ms = 0;
 	if (c->wsi == NULL)
@@ -361,7 +374,7 @@ conn_writeable(struct connection *c)
 	struct frame *f;
 	bool ok = true;
 
-	if (c->close_code != CLOSE_NONE) {
+	if (c->close_code != CLOSE_NONE && c->outbox.count == 0) {
 		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, NULL, 0);
 		return false;
 	}
@@ -445,37 +458,35 @@ deliver(struct connection *c, const void *data, size_t len)
 	buf_fini(&c->message);
 }
 
-bool
+void
 conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms)
 {
 	size_t left = lws_remaining_packet_payload(c->wsi);
 
 	c->heard_ms = now_ms;
 	if (c->close_code != CLOSE_NONE)
-		return true;
+		return;
 	if (lws_frame_is_binary(c->wsi)) {
 		conn_close(c, CLOSE_UNSUPPORTED);
-		return true;
+		return;
 	}
 	/* What the frame's header claims counts before a byte of it is kept. */
 	if (left > MESSAGE_BYTES_MAX || c->message.len + len + left > MESSAGE_BYTES_MAX) {
 		conn_close(c, CLOSE_TOO_BIG);
-		return true;
+		return;
 	}
 	if (left == 0 && lws_is_final_fragment(c->wsi)) {
 		c->message_ms = 0;
 		deliver(c, data, len);
-		return true;
+		return;
 	}
 	if (c->message_ms == 0) {
 		c->message_ms = now_ms;
-		visit_no_more(c);
-		visit_after(c, ASSEMBLY_MAX_MS);
+		visit_within(c, ASSEMBLY_MAX_MS);
 	}
 	buf_add(&c->message, data, len);
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
-	return true;
 }
 
 void

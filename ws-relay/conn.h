@@ -79,10 +79,10 @@ int64_t conn_expires_s(const struct connection *c);
  * nothing has changed. */
 bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
 
-/* From the callbacks of libwebsockets. Each but conn_closed() returns false where the callback must
+/* From the callbacks of libwebsockets. conn_writeable() returns false where the callback must
  * return -1. */
-bool conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
-bool conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
+void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
+void conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 void conn_closed(struct connection *c); /* tells lost() and frees */

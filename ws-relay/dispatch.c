@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "relay.h"
 
-enum { EXIT_TEMPORARY = 111, PARKED_MAX = 1024 };
+enum { PARKED_MAX = 1024 };
 
 /* A message to a user whom the hub does not know, while the store is asked who that is. */
 struct parked {

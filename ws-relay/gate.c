@@ -146,20 +146,28 @@ parse_head(const char *head, size_t len, struct head *h)
 	return true;
 }
 
-/* Does the comma-separated LIST hold ITEM, without case? */
+/* The next item of the comma-separated list at *LIST, which moves on; *LEN 0: there is none. */
+static const char *
+next_item(const char **list, size_t *len)
+{
+	const char *item = *list == NULL ? "" : *list;
+
+	item += strspn(item, " \t,");
+	*len = strcspn(item, " \t,");
+	*list = item + *len;
+	return item;
+}
+
+/* Does the LIST hold ITEM, without case? */
 static bool
 list_has(const char *list, const char *item)
 {
-	size_t len = strlen(item);
+	const char *at;
+	size_t len;
 
-	while (list != NULL && *list != '\0') {
-		size_t n;
-
-		list += strspn(list, " \t,");
-		n = strcspn(list, " \t,");
-		if (n == len && strncasecmp(list, item, n) == 0)
+	while (at = next_item(&list, &len), len > 0) {
+		if (len == strlen(item) && strncasecmp(at, item, len) == 0)
 			return true;
-		list += n;
 	}
 	return false;
 }
@@ -242,7 +250,10 @@ find_token(struct head *h, unsigned *count)
 {
 	static const char bearer[] = "Bearer ";
 	static char in_list[VALUE_MAX + 1];
+	const char *protocols = h->protocols;
 	const char *found = NULL;
+	const char *at;
+	size_t len;
 	char *next;
 
 	*count = 0;
@@ -258,18 +269,13 @@ find_token(struct head *h, unsigned *count)
 		found = h->authorization + strlen(bearer);
 		++*count;
 	}
-	for (const char *p = h->protocols; p != NULL && *p != '\0';) {
-		size_t n;
-
-		p += strspn(p, " \t,");
-		n = strcspn(p, " \t,");
-		if (n > 7 && n <= VALUE_MAX && strncasecmp(p, "bearer.", 7) == 0) {
-			memcpy(in_list, p + 7, n - 7);
-			in_list[n - 7] = '\0';
-			found = in_list;
-			++*count;
-		}
-		p += n;
+	while (at = next_item(&protocols, &len), len > 0) {
+		if (len <= 7 || len > VALUE_MAX || strncasecmp(at, "bearer.", 7) != 0)
+			continue;
+		memcpy(in_list, at + 7, len - 7);
+		in_list[len - 7] = '\0';
+		found = in_list;
+		++*count;
 	}
 	return found;
 }

@@ -44,15 +44,16 @@ answer_and_close(int fd, struct verdict v)
 {
 	struct buf out;
 
-	if (v.status != 200)
+	if (v.status != 200) { /* the health check */
 		metric_add(METRIC_HANDSHAKES_REFUSED, 1);
+		LOG(LOG_DEBUG, "handshake_refused", F_INT("status", v.status));
+	}
 	buf_init(&out, 4096);
 	gate_answer(v, &out);
 	if (!out.failed)
 		(void)!send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	buf_fini(&out);
 	close(fd);
-	LOG(LOG_DEBUG, "handshake_refused", F_INT("status", v.status));
 }
 
 static struct verdict

@@ -65,6 +65,7 @@ struct live_call {
 	struct user_id caller;
 	struct user_id callee;
 	enum call_state state;
+	int64_t answered_ms; /* on the wall clock; 0: not, or nobody knows */
 };
 
 struct event {

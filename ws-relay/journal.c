@@ -33,6 +33,7 @@ struct journal {
 	/* The thread's own. */
 	struct store *store;
 	struct feed_position at;
+	bool behind; /* a read has failed: there may be more */
 	int64_t checkpoint_ms;
 	journal_wake_fn *wake;
 	void *context;
@@ -212,10 +213,10 @@ read_changes(struct journal *jl)
 		publish(jl, &changes);
 	}
 	list_init(&changes);
-	if (store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes) !=
-	    ERR_OK)
-		LOG0(LOG_WARN, "feed_failed");
+	if (e == ERR_OK)
+		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
 	publish(jl, &changes);
+	jl->behind = e != ERR_OK;
 }
 
 static void
@@ -266,7 +267,7 @@ run(void *context)
 
 		do_jobs(jl, &todo);
 		list_init(&todo);
-		if (store_changed(jl->store) || rung || wrote)
+		if (store_changed(jl->store) || rung || wrote || jl->behind)
 			read_changes(jl);
 		checkpoint(jl);
 	}
@@ -418,9 +419,10 @@ static enum err
 load_call(void *context, const struct call_row *row)
 {
 	const struct loading *l = context;
-	struct live_call call = {
-		.caller = row->caller, .callee = row->callee, .state = row->state
-	};
+	struct live_call call = { .caller = row->caller,
+		.callee = row->callee,
+		.state = row->state,
+		.answered_ms = row->answered_ms };
 
 	snprintf(call.call_id, sizeof(call.call_id), "%s", row->call_id);
 	l->fn(l->context, &(struct event){ .kind = EVENT_WAS_IN_CALL, .call = &call });

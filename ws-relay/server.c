@@ -63,7 +63,10 @@ static bool
 on_established(struct server *s, struct lws *wsi, struct session *session)
 {
 	session->conn = named_connection(s, wsi);
-	return session->conn != NULL && conn_opened(session->conn, wsi, clock_monotonic_ms());
+	if (session->conn == NULL)
+		return false;
+	conn_opened(session->conn, wsi, clock_monotonic_ms());
+	return true;
 }
 
 static int
@@ -83,7 +86,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 		ok = on_established(lws_context_user(lws_get_context(wsi)), wsi, session);
 		break;
 	case LWS_CALLBACK_RECEIVE:
-		ok = conn_received(conn, in, len, clock_monotonic_ms());
+		conn_received(conn, in, len, clock_monotonic_ms());
 		break;
 	case LWS_CALLBACK_RECEIVE_PONG:
 		conn_pong(conn, clock_monotonic_ms());
@@ -441,6 +444,8 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 			store_close(store);
 		return false;
 	}
+	metric_set(METRIC_CONNECTIONS, 0); /* what the last relay left there */
+	metric_set(METRIC_CALLS_LIVE, hub_calls(s->relay.hub));
 	start_watchers(s);
 	wake_hub_at(s, hub_deadline(s->relay.hub));
 	s->handshakes = handshakes_new(

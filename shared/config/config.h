@@ -1,4 +1,4 @@
-/* The settings: environment variables, read once at start by both programs. docs/operations.md and
+/* The settings: environment variables, read once at start by both programs. README.md and
  * .env.example say what each is for; the table in config.c is the one place that names its default
  * and its bounds. */
 #pragma once

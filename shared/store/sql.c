@@ -60,7 +60,7 @@ static const char *const sql[SQL__COUNT] = {
 			 "WHERE caller_id = ?1 AND state <> 'ENDED'",
 	[SQL_CALLS_LIVE] =
 	    "SELECT call_id, caller_id, callee_id, state, started_ms, answered_ms FROM call "
-	    "WHERE state <> 'ENDED'",
+	    "WHERE state <> 'ENDED' ORDER BY answered_ms",
 	[SQL_CALLS_OF_CALLER] = CALLS_OF("caller_id", "callee_id"),
 	[SQL_CALLS_OF_CALLEE] = CALLS_OF("callee_id", "caller_id"),
 	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s) VALUES (?1, "

@@ -125,6 +125,22 @@ store_close(struct store *s)
 	free(s);
 }
 
+const char *
+store_sentence(enum err e)
+{
+	if (e == ERR_TOO_NEW)
+		return "The database was written by a newer version; it is left as it was.";
+	if (e == ERR_INVALID)
+		return "The database is damaged; it is left as it was. Restore a backup.";
+	return "The database cannot be opened for writing.";
+}
+
+bool
+store_is_hopeless(enum err e)
+{
+	return e == ERR_TOO_NEW || e == ERR_INVALID;
+}
+
 enum err
 store_check(struct store *s)
 {

@@ -29,6 +29,11 @@ enum {
 MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
 void store_close(struct store *s); /* NULL is fine */
 
+/* Why a store that failed with E to open, or to pass its check, cannot be used: a sentence for an
+ * operator; and whether it stays so until somebody does something. */
+const char *store_sentence(enum err e);
+bool store_is_hopeless(enum err e);
+
 /* SQLite's own check of every page; for a program's start. ERR_INVALID: damaged. */
 MUST_USE enum err store_check(struct store *s);
 

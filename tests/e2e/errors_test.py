@@ -274,3 +274,17 @@ async def test_when_the_stack_is_stopped_everybody_hears_1001():
         assert await asyncio.get_running_loop().run_in_executor(None, stack.stop) == 0
         assert [await p.closed(), await d.closed()] == [1001, 1001]
         assert wire.closed() == 1001
+
+
+async def test_a_token_that_runs_out_on_who_sends_long_messages_all_the_time_4100():
+    with Stack(TELEMED_TOKEN_TTL=4) as stack:
+        c = await stack.patient().connect()
+
+        async def chatter():
+            while c.socket.open:
+                await c.send("chat", message="x" * 3000)
+                await asyncio.sleep(0.5)
+
+        talking = asyncio.ensure_future(chatter())
+        assert await c.closed() == 4100
+        talking.cancel()

@@ -61,6 +61,24 @@ env TELEMED_PORT="$port" TELEMED_DATA_DIR="$work/third-data" "$root/scripts/run"
 [ $? -ne 0 ] && grep -q "is port $port free" "$work/other"
 ok 'says that the port is taken'
 
+# A start that fails leaves nothing behind that would be in the way of the next.
+mkdir -p "$work/damaged"
+head -c 8192 /dev/urandom >"$work/damaged/telemed.db"
+detail=$(env TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/damaged" timeout 60 "$root/scripts/run" "$build" 2>&1 </dev/null)
+[ $? -eq 100 ] && [[ $detail == *"database is damaged"* ]]
+ok 'refuses a damaged database'
+rm "$work/damaged/telemed.db"
+env TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/damaged" setsid "$root/scripts/run" "$build" >"$work/other" 2>&1 &
+other=$!
+wait_for 20 grep -q '^telemed: ready' "$work/other"
+ok 'starts when it is out of the way'
+kill -TERM $other
+wait $other
+mkdir "$work/full"
+detail=$(ulimit -f 0 && TELEMED_DATA_DIR="$work/full" timeout 60 "$root/scripts/run" "$build" 2>&1 </dev/null)
+[ $? -eq 100 ] && [ ! -e "$work/full/secret" ]
+ok 'gives up where the secret cannot be written'
+
 bad_setting() {
 	detail=$(env "$1=$2" TELEMED_DATA_DIR="$work/bad" "$root/scripts/run" "$build" 2>&1 </dev/null)
 	[ $? -eq 100 ] && [[ $detail == *"$1"* ]]

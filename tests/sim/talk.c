@@ -237,7 +237,8 @@ come_back(struct world *w, struct talk *t, const struct said *s)
 
 	attach(t, side, s->conn);
 	c->heard_end = 0;
-	c->rung = t->serial;
+	if (t->state != CALL_NONE)
+		c->rung = t->serial;
 }
 
 bool
