@@ -47,8 +47,9 @@ help:
 	@echo 'make clean     forget what was built'
 
 run: deps-run
+	@echo 'telemed: building $(BUILD)' >&2
 	@$(MAKE) --no-print-directory -s programs
-	@exec scripts/run $(BUILD)
+	@exec env --default-signal=INT,TERM scripts/run $(BUILD)
 
 test: deps-test
 	@$(MAKE) --no-print-directory -s programs tests

@@ -168,10 +168,15 @@ tell_end(struct hub *h, const struct call *call, const struct member *m)
 
 /* Who has lost a ringing call to a restart hears of it when she is back. */
 static void
-leave_farewell(struct hub *h, const struct call *call, struct member *m)
+leave_farewell(
+    struct hub *h, const struct call *call, const struct leg *leg, const struct leg *peer)
 {
-	if (call->end_reason == CALL_SERVER_RESTART && m->conns == NULL)
-		roster_farewell(h, m, frame_call_end(call->end_by, call->id, call->end_reason));
+	struct user_id nobody = { 0 };
+
+	if (call->end_reason == CALL_SERVER_RESTART && leg->user->conns == NULL)
+		roster_farewell(h, leg->user,
+		    frame_call_end(call->end_by, call->id, call->end_reason),
+		    frame_call_state(call->id, CALL_ENDED, peer->user->id, nobody, 0));
 }
 
 static void
@@ -192,8 +197,8 @@ to_ended(struct hub *h, struct call *call)
 		if (a->id[0] != '\0')
 			send_frame(h, a->conn, frame_ack_call(a->id, call->id));
 	}
-	leave_farewell(h, call, caller);
-	leave_farewell(h, call, callee);
+	leave_farewell(h, call, &call->caller, &call->callee);
+	leave_farewell(h, call, &call->callee, &call->caller);
 	call_free(h, call);
 	member_settle(h, caller);
 	member_settle(h, callee);
@@ -469,6 +474,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 	struct member *caller = member_find(h, row->caller);
 	struct member *callee = member_find(h, row->callee);
 	int64_t age_ms = row->answered_ms == 0 ? 0 : h->wall_ms - row->answered_ms;
+	int64_t left_ms = h->settings.call_max_ms - (age_ms < 0 ? 0 : age_ms);
 	struct call *call = NULL;
 
 	if (caller != NULL && callee != NULL && caller->call == NULL && callee->call == NULL)
@@ -483,7 +489,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 		return;
 	}
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
-	timer_arm(h, &call->timer, h->settings.call_max_ms - (age_ms < 0 ? 0 : age_ms));
+	timer_arm(h, &call->timer, left_ms < 0 ? 0 : left_ms);
 	timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
 	timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
 }

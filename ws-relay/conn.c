@@ -295,13 +295,22 @@ conn_closed(struct connection *c)
 	conn_free(c);
 }
 
+/* What waits is still sent, unless there is too much of it, or it is not for this client any more.
+ */
+static bool
+drops_queue(enum close_code code)
+{
+	return code == CLOSE_SLOW_READER || code == CLOSE_INTERNAL || code == CLOSE_REVOKED ||
+	       code == CLOSE_TOKEN_EXPIRED;
+}
+
 void
 conn_close(struct connection *c, enum close_code code)
 {
 	if (c->close_code != CLOSE_NONE)
 		return;
 	c->close_code = code;
-	if (code != CLOSE_GOING_AWAY) /* a planned end: what waits is still worth reading */
+	if (drops_queue(code))
 		outbox_fini(&c->outbox);
 	buf_fini(&c->message);
 	c->message_ms = 0;

@@ -63,9 +63,14 @@ timer_init(struct timer *t, enum timer_kind kind, void *owner)
 void
 timer_arm(struct hub *h, struct timer *t, int64_t length_ms)
 {
+	struct timer *before; /* the last that is due no later */
+
 	timer_disarm(h, t);
 	t->due_ms = h->now_ms + length_ms;
-	DL_APPEND(h->timers[t->kind], t);
+	before = h->timers[t->kind] == NULL ? NULL : h->timers[t->kind]->prev;
+	while (before != NULL && before->due_ms > t->due_ms)
+		before = before == h->timers[t->kind] ? NULL : before->prev;
+	DL_APPEND_ELEM(h->timers[t->kind], before, t);
 }
 
 void
@@ -102,8 +107,7 @@ askers_add(struct askers *all, const struct conn *c, const struct message *m)
 static void
 farewell_over(struct hub *h, struct member *m)
 {
-	frame_unref(m->farewell);
-	m->farewell = NULL;
+	roster_farewell_over(h, m);
 	member_settle(h, m);
 }
 
@@ -244,9 +248,10 @@ on_connected(struct hub *h, const struct event *ev)
 		send_frame(h, c->id, make_welcome(h, c, ev->expires_ms));
 	hub_effect(h, EFFECT_LIST)->conn = ev->conn;
 	if (c->user->farewell != NULL) {
-		send_frame(h, c->id, c->user->farewell);
-		c->user->farewell = NULL;
-		timer_disarm(h, &c->user->farewell_timer);
+		if (c->v1)
+			send_frame(h, c->id, frame_ref(c->user->farewell_state));
+		send_frame(h, c->id, frame_ref(c->user->farewell));
+		roster_farewell_over(h, c->user);
 	}
 	calls_connected(h, c);
 }

@@ -20,8 +20,8 @@ enum timer_kind {
 	TIMER__COUNT
 };
 
-/* All timers of one kind have the same length, so each kind's list is in order of time by itself.
- */
+/* Each kind's list is in order of time. Nearly all timers of one kind have the same length, so a
+ * new one goes to the end. */
 struct timer {
 	struct timer *prev;
 	struct timer *next;
@@ -55,7 +55,8 @@ struct member {
 	bool changed;	 /* in hub->changed: since the list was announced */
 	struct member *changed_prev;
 	struct member *changed_next;
-	struct frame *farewell; /* for her next connection; NULL: none */
+	struct frame *farewell;	      /* call_end for her next connection; NULL: none */
+	struct frame *farewell_state; /* and the call_state before it, for one of v1 */
 	struct timer farewell_timer;
 	bool present;	   /* connected, or within the grace */
 	struct call *call; /* the live one, or one that is being started */
@@ -185,8 +186,9 @@ void member_settle(
     struct hub *h, struct member *m); /* forgets M where nobody has to know it any more */
 void roster_changed(struct hub *h, struct member *m); /* the list is another one now */
 void roster_connected(struct hub *h, const struct event *ev);
-void roster_farewell(
-    struct hub *h, struct member *m, struct frame *frame); /* takes over the reference */
+void roster_farewell(struct hub *h, struct member *m, struct frame *end,
+    struct frame *state);				    /* takes over both references */
+void roster_farewell_over(struct hub *h, struct member *m); /* told, or TIMER_FAREWELL */
 struct frame *roster_presence(
     struct hub *h);		      /* the presence message since the last; NULL: send the list */
 void roster_announced(struct hub *h); /* all know of what has changed */

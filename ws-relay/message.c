@@ -13,6 +13,8 @@ struct reader {
 	struct refusal *r;
 };
 
+enum { TYPE_MAX = 64 };
+
 typedef enum err read_fn(struct reader *rd);
 
 static enum err
@@ -173,16 +175,18 @@ read_common(struct reader *rd)
 	struct message *m = rd->m;
 	const struct json *id = json_member(m->json, "id");
 	const struct json *to = json_member(m->json, "to");
+	const char *type = json_string(json_member(m->json, "type"));
 	const char *text = json_string(id);
 
+	if (type != NULL && strlen(type) <= TYPE_MAX)
+		m->type_text = type; /* longer, it is not said again */
 	if (id != NULL &&
 	    (text == NULL || text[0] == '\0' || utf8_count(text, strlen(text)) > CLIENT_ID_MAX))
 		return bad_message(rd, "id must be a string of 1 to 64 characters");
 	m->id = text;
-	m->type_text = json_string(json_member(m->json, "type"));
-	if (m->type_text == NULL)
+	if (type == NULL)
 		return bad_message(rd, "type must be a string");
-	m->type = type_from_name(m->type_text);
+	m->type = type_from_name(type);
 	if (m->type == MESSAGE_UNKNOWN)
 		return bad(rd->r, "unknown_type", "There is no message of this type");
 	if (to != NULL && !json_id(to, &m->to.v))

@@ -33,13 +33,14 @@ enum signal_kind { SIGNAL_NONE, SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATE };
 
 struct message {
 	enum message_type type;
-	struct json *json;     /* owns all the text below */
-	const char *type_text; /* as the client wrote it; NULL: none */
-	const char *id;	       /* NULL: none */
-	struct user_id to;     /* 0: none */
-	enum role to_role;     /* of a TO whom the hub does not know: looked up by the caller;
-				  ROLE_NONE: no such user */
-	const char *text;      /* chat */
+	struct json *json; /* owns all the text below */
+	const char
+	    *type_text; /* as the client wrote it; NULL: none, or one too long to be said again */
+	const char *id; /* NULL: none */
+	struct user_id to; /* 0: none */
+	enum role to_role; /* of a TO whom the hub does not know: looked up by the caller;
+			      ROLE_NONE: no such user */
+	const char *text;  /* chat */
 	enum signal_kind signal;
 	const char *data; /* signal: the bytes of "data" as they were sent; they live as long as the
 			     text read */

@@ -176,6 +176,7 @@ member_free(struct hub *h, struct member *m)
 	timer_disarm(h, &m->retry_timer);
 	timer_disarm(h, &m->farewell_timer);
 	frame_unref(m->farewell);
+	frame_unref(m->farewell_state);
 	if (m->changed) {
 		note_gone(h, m);
 		DL_DELETE2(h->changed, m, changed_prev, changed_next);
@@ -270,11 +271,22 @@ no_memory:
 }
 
 void
-roster_farewell(struct hub *h, struct member *m, struct frame *frame)
+roster_farewell(struct hub *h, struct member *m, struct frame *end, struct frame *state)
 {
-	frame_unref(m->farewell);
-	m->farewell = frame;
+	roster_farewell_over(h, m);
+	m->farewell = end;
+	m->farewell_state = state;
 	timer_arm(h, &m->farewell_timer, h->settings.call_grace_ms);
+}
+
+void
+roster_farewell_over(struct hub *h, struct member *m)
+{
+	timer_disarm(h, &m->farewell_timer);
+	frame_unref(m->farewell);
+	frame_unref(m->farewell_state);
+	m->farewell = NULL;
+	m->farewell_state = NULL;
 }
 
 void

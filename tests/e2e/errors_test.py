@@ -35,11 +35,14 @@ BAD = [
         '{"type":"call_end","x":{"a":1,"b":2,"a":1}}', "[" * 16000, '{"a":' * 10000, DEEP % ("[" * 16 + "]" * 16),
     )),
     *((text, "bad_message", None, None) for text in (
-        "{}", '{"type":null}', '{"type":5}', '{"type":["chat"]}', '{"Type":"call_end"}', '{"type":"call_end","id":5}', '{"type":"call_end","id":""}',
-        '{"type":"call_end","id":null}', '{"type":"call_end","id":"%s"}' % ("i" * 65),
+        "{}", '{"type":null}', '{"type":5}', '{"type":["chat"]}', '{"Type":"call_end"}',
+    )),
+    *((text, "bad_message", "call_end", None) for text in (
+        '{"type":"call_end","id":5}', '{"type":"call_end","id":""}', '{"type":"call_end","id":null}', '{"type":"call_end","id":"%s"}' % ("i" * 65),
     )),
     ('{"id":"m"}', "bad_message", None, "m"),
-    *(('{"type":"%s","id":"m"}' % type, "unknown_type", type, "m") for type in ("", "CHAT", "chat ", "users", "welcome", "hello", "__proto__", "x" * 500)),
+    *(('{"type":"%s","id":"m"}' % type, "unknown_type", type, "m") for type in ("", "CHAT", "chat ", "users", "welcome", "hello", "__proto__", "x" * 64)),
+    ('{"type":"%s","id":"m"}' % ("x" * 65), "unknown_type", None, "m"),
     *((CHAT % to, "bad_message", "chat", "m") for to in (
         "0", "-1", "1.5", "5e-1", "null", "true", "[]", "{}", '""', '"07"', '"7 "', '" 7"', '"+7"', '"-7"', '"7.0"', '"0x7"', '"0"',
         '"ab"', str(2**53), str(2**53 + 1), f'"{2**53}"', "12345678901234567890", '"12345678901234567890"',

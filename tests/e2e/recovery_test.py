@@ -34,6 +34,7 @@ async def test_killed_while_it_rings(stack):
     for c in (p, d):
         end = await c.wait("call_end")
         assert end["data"] == {"callId": "rang", "reason": "server_restart"}
+    assert (await d.wait("call_state"))["data"] == {"callId": "rang", "state": "ENDED", "peer": patient.id}
     await p.wait_status(doctor, "ONLINE")
     assert stack.status_of(doctor) == "ONLINE" and stack.live_calls() == []
     await call(p, d, "again")

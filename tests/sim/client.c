@@ -227,6 +227,9 @@ read_farewell(struct world *w, struct client *c, const struct seen *s)
 	if (s->from != c->user->farewell_from || !is(s->reason, "server_restart"))
 		broken(w, RULE_FAREWELL, "call %s has ended as %s by %d", s->call_id, s->reason,
 		    (int)s->from);
+	if (c->farewell_state != c->v1)
+		broken(w, RULE_FAREWELL, "#%u is%s told the state of %s", (unsigned)c->id.v,
+		    c->v1 ? " not" : "", c->farewell);
 	c->farewell[0] = '\0';
 }
 

@@ -94,6 +94,15 @@ on_abort(int number)
 	say_last_words();
 }
 
+static struct sigaction before; /* a sanitizer's own, maybe: it comes next */
+
+static void
+on_fault(int number)
+{
+	say_last_words();
+	sigaction(number, &before, NULL);
+}
+
 static int64_t
 any_of(struct world *w, const int64_t *list, unsigned n)
 {
@@ -262,6 +271,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGABRT, on_abort);
+	sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = on_fault }, &before);
 	for (int64_t i = 0; i < histories; i++) {
 		uint64_t s = (uint64_t)(seed + i);
 

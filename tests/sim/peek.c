@@ -55,12 +55,25 @@ check_member(struct world *w, const struct member *m)
 	}
 }
 
+/* The first of each kind is the one that is due first. */
+static void
+check_timers(struct world *w, const struct hub *h)
+{
+	for (unsigned kind = 0; kind < TIMER__COUNT; kind++) {
+		for (const struct timer *t = h->timers[kind]; t != NULL; t = t->next) {
+			if (t->next != NULL && t->next->due_ms < t->due_ms)
+				broken(w, RULE_TIMERS, "a timer of kind %u is out of order", kind);
+		}
+	}
+}
+
 void
 peek_check(struct world *w)
 {
 	const struct hub *h = w->hub;
 	unsigned clients = 0;
 
+	check_timers(w, h);
 	for (const struct member *m = h->members; m != NULL; m = m->hh.next) {
 		check_member(w, m);
 		clients += m->conn_count;

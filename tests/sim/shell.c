@@ -139,9 +139,10 @@ load(struct world *w)
 	}
 	for (unsigned i = 0; i < w->store.calls; i++) {
 		const struct call_made *c = &w->store.call[i];
-		struct live_call live = {
-			.caller = c->caller->row.id, .callee = c->callee->row.id, .state = c->state
-		};
+		struct live_call live = { .caller = c->caller->row.id,
+			.callee = c->callee->row.id,
+			.state = c->state,
+			.answered_ms = c->answered_ms };
 
 		if (c->state == CALL_ENDED)
 			continue;

@@ -120,6 +120,8 @@ move_call(
 		return;
 	}
 	c->state = from == CALL_RINGING ? CALL_ACTIVE : CALL_ENDED;
+	if (c->state == CALL_ACTIVE)
+		c->answered_ms = w->wall_ms;
 	c->reason = p->reason;
 }
 

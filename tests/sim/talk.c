@@ -299,6 +299,8 @@ talk_restored(struct world *w, const struct live_call *c)
 
 	t->restored = true;
 	talk_set_state(w, t, c->state);
+	if (c->answered_ms != 0)
+		t->state_ms -= w->wall_ms - c->answered_ms;
 	t->states_due = 0; /* nobody is there */
 	t->missing[0] = t->missing[1] = c->state == CALL_ACTIVE;
 	t->party_ms[0] = t->party_ms[1] = w->now_ms;

@@ -113,6 +113,14 @@ read_call_state(struct world *w, struct client *c, const struct json *data)
 	const struct call_made *made;
 	int side;
 
+	if (c->farewell[0] != '\0' && is_text(json_member(data, "callId"), c->farewell)) {
+		if (c->farewell_state ||
+		    !is_text(json_member(data, "state"), call_state_name(CALL_ENDED)))
+			broken(w, RULE_FAREWELL, "#%u is told a wrong state of %s",
+			    (unsigned)c->id.v, c->farewell);
+		c->farewell_state = true;
+		return;
+	}
 	if (t == NULL || t->state == CALL_NONE || !is_text(json_member(data, "callId"), t->id)) {
 		broken(w, RULE_CALL_STATE, "#%u is told of a call that is not hers",
 		    (unsigned)c->id.v);
@@ -132,30 +140,44 @@ read_call_state(struct world *w, struct client *c, const struct json *data)
 		    (unsigned)c->id.v, t->id);
 }
 
+enum added { ADDED_NOT, ADDED_WELCOME, ADDED_USERS, ADDED_PRESENCE, ADDED_CALL_STATE };
+
+static enum added
+added_type(const char *type)
+{
+	static const char *const names[] = { [ADDED_WELCOME] = "welcome",
+		[ADDED_USERS] = "users",
+		[ADDED_PRESENCE] = "presence",
+		[ADDED_CALL_STATE] = "call_state" };
+
+	for (unsigned i = ADDED_WELCOME; type != NULL && i < COUNT_OF(names); i++) {
+		if (strcmp(type, names[i]) == 0)
+			return (enum added)i;
+	}
+	return ADDED_NOT;
+}
+
 bool
 v1_reads(struct world *w, struct client *c, const struct frame *f, const struct json *root)
 {
-	bool welcome = is_text(json_member(root, "type"), "welcome");
-	bool users = is_text(json_member(root, "type"), "users");
-	bool presence = is_text(json_member(root, "type"), "presence");
-	bool state = is_text(json_member(root, "type"), "call_state");
+	const char *type = json_string(json_member(root, "type"));
+	enum added added = added_type(type);
 
-	if (!c->v1) {
-		if (welcome || users || presence || state)
-			broken(w, RULE_WELCOME, "#%u has not asked for %s", (unsigned)c->id.v,
-			    json_string(json_member(root, "type")));
+	if (!c->v1 && added != ADDED_NOT)
+		broken(w, RULE_WELCOME, "#%u has not asked for %s", (unsigned)c->id.v, type);
+	if (!c->v1)
 		return false;
-	}
-	if (welcome)
-		read_welcome(w, c, root);
-	else if (!c->welcomed || (c->list_revision == 0 && !users))
+	if (added != ADDED_WELCOME &&
+	    (!c->welcomed || (c->list_revision == 0 && added != ADDED_USERS)))
 		broken(
 		    w, RULE_WELCOME, "#%u is not told first what comes first", (unsigned)c->id.v);
-	if (users || presence)
+	if (added == ADDED_WELCOME)
+		read_welcome(w, c, root);
+	else if (added == ADDED_USERS || added == ADDED_PRESENCE)
 		list_fold(w, c, f, root);
-	if (state)
+	else if (added == ADDED_CALL_STATE)
 		read_call_state(w, c, json_member(root, "data"));
-	return welcome || users || presence || state;
+	return added != ADDED_NOT;
 }
 
 /* Every client was told in this step what it must have been, and no more. */

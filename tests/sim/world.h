@@ -138,6 +138,7 @@ struct client {
 	uint64_t list_revision;		/* the last list that it was sent */
 	enum status known[PEOPLE_MAX];	/* v1: what it makes of all that it was sent */
 	unsigned states;		/* call_state messages in the step */
+	bool farewell_state;		/* of v1: it was told how that call stands now */
 	char farewell[CALL_ID_MAX + 1]; /* the call whose end it is to be told on connecting */
 	unsigned rung;			/* the serial of the call that it was told of; 0: none */
 	unsigned heard_end;		/* the serial of the last call whose end it was told */
@@ -190,6 +191,7 @@ struct call_made {
 	struct person *caller;
 	struct person *callee;
 	enum call_state state;
+	int64_t answered_ms; /* on the wall clock; 0: never */
 	enum call_reason reason;
 };
 
