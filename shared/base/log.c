@@ -42,7 +42,7 @@ add_string(struct line *l, const char *s)
 
 	if (!add(l, "\"", 1))
 		return 0;
-	for (size_t i = 0; s[i] != '\0' && i < TEXT_MAX_BYTES; i++) {
+	for (size_t i = 0; i < TEXT_MAX_BYTES && s[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)s[i];
 
 		/* DEL and everything past ASCII too: a terminal must not act on a log line. */

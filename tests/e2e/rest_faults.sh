@@ -75,7 +75,8 @@ ok 'when it lets go all is as before'
 
 # The same with the lock that our own programs take before they write: as when one hangs in the middle of it.
 exec 8>"$work/data/run/store.lock"
-flock 8
+flock -w 60 8
+ok 'the lock is held'
 every_write_fails
 ok 'behind a writer of ours that hangs, writes are refused'
 detail=$(reads 24)

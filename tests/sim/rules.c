@@ -53,6 +53,48 @@ must_take(const struct said *s, const struct talk *t)
 	}
 }
 
+/* May the connection of S act for a call that has been answered, or is just being? */
+static bool
+is_on_it(const struct said *s, const struct talk *t)
+{
+	int side = talk_side(t, s->from);
+
+	if (side == 1 && t->storing == CALL_ACTIVE)
+		return conn_same(t->answerer, s->conn);
+	return t->on[side].v == 0 || conn_same(t->on[side], s->conn);
+}
+
+/* Of a call that S means: there are cases between this and must_take(), where there is no room. */
+static bool
+may_take(const struct said *s, const struct talk *t)
+{
+	bool callee = talk_side(t, s->from) == 1;
+	bool rings = t->state == CALL_RINGING && t->storing != CALL_ACTIVE;
+
+	switch (s->type) {
+	case MESSAGE_SIGNAL:
+		return !talk_may_end_soon(t) && ((rings && callee) || is_on_it(s, t)) &&
+		       !(callee && t->state == CALL_NONE);
+	case MESSAGE_CALL_END:
+		return !callee || rings || (t->state != CALL_NONE && is_on_it(s, t));
+	case MESSAGE_CALL_REJECT:
+		return callee && rings;
+	case MESSAGE_CALL_ACCEPT:
+		return callee && t->state != CALL_NONE && !talk_may_end_soon(t) &&
+		       (rings || is_on_it(s, t));
+	default:
+		return true;
+	}
+}
+
+/* The types that are about a call, and mean nothing without it. */
+static bool
+is_about_call(const struct said *s)
+{
+	return s->type == MESSAGE_CALL_END || s->type == MESSAGE_CALL_REJECT ||
+	       s->type == MESSAGE_CALL_ACCEPT;
+}
+
 void
 rules_message(struct world *w)
 {
@@ -61,6 +103,7 @@ rules_message(struct world *w)
 
 	if (s == NULL)
 		return;
+	w->must_refuse = t == NULL || !said_means(s, t) ? is_about_call(s) : !may_take(s, t);
 	w->must_take = s->type == MESSAGE_SET_STATUS && s->from->row.role == ROLE_DOCTOR &&
 		       w->statuses_asked < 256;
 	if (t != NULL && said_means(s, t))
@@ -92,6 +135,8 @@ check_message(struct world *w, const struct said *s)
 
 	if (w->must_take && s->refused && !s->too_often)
 		broken(w, RULE_REFUSAL, "message %u, a %s, is refused", number, said_name(s));
+	if (w->must_refuse && !s->refused)
+		broken(w, RULE_THIRD_PARTY, "message %u, a %s, is taken", number, said_name(s));
 	if (w->must_take && s->type == MESSAGE_CALL_ACCEPT && s->from->talk->storing != CALL_ACTIVE)
 		broken(w, RULE_REFUSAL, "message %u answers nothing", number);
 	if (s->type != MESSAGE_CHAT && (s->type != MESSAGE_SIGNAL || !free))

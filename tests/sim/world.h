@@ -231,6 +231,7 @@ struct world {
 	struct said *current;	 /* the message of the step that runs */
 	bool asked_before;	 /* its sender had asked for the call's end already */
 	bool must_take;		 /* nothing allows to refuse it */
+	bool must_refuse;	 /* nothing allows to take it */
 	unsigned effects;	 /* of the step */
 	unsigned statuses_asked; /* set_status that are being stored */
 	uint64_t seq;		 /* the last that the hub gave out */
