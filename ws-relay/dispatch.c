@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/exit.h"
@@ -17,11 +18,15 @@ struct parked {
 	struct lookup lookup;
 	struct relay *relay;
 	struct conn_id conn;
+	struct user_id to;
+	struct parked *prev;
+	struct parked *next;
 	size_t len;
 	char text[];
 };
 
-static unsigned parked_count;
+static struct parked *parked_list;
+static unsigned parked_count; /* of these, and of renewals */
 
 static void
 send_or_close(struct connection *c, struct frame *f)
@@ -136,6 +141,7 @@ recipient_found(struct lookup *l, const struct job *j)
 	struct message m;
 
 	parked_count--;
+	DL_DELETE(parked_list, p);
 	if (c == NULL) {
 		free(p);
 		return;
@@ -153,6 +159,17 @@ recipient_found(struct lookup *l, const struct job *j)
 	free(p);
 }
 
+/* Does a message from CONN to TO wait? What follows it must not overtake it. */
+static bool
+is_parked(struct conn_id conn, struct user_id to)
+{
+	for (const struct parked *p = parked_list; p != NULL; p = p->next) {
+		if (conn_same(p->conn, conn) && user_same(p->to, to))
+			return true;
+	}
+	return false;
+}
+
 /* Keeps the text until the store has said who its recipient is. False: there is no room. */
 static bool
 park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, size_t len)
@@ -164,11 +181,13 @@ park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, 
 	*p = (struct parked){
 		.lookup.done = recipient_found, .relay = r, .conn = conn, .len = len
 	};
+	p->to = to;
 	memcpy(p->text, text, len);
 	if (!journal_lookup(r->journal, to, NULL, &p->lookup)) {
 		free(p);
 		return false;
 	}
+	DL_APPEND(parked_list, p);
 	parked_count++;
 	return true;
 }
@@ -256,7 +275,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		send_error(c, &m, "unavailable", "There is no memory for this now");
 	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
 		renew(r, c, &m);
-	} else if (m.to.v == 0 || hub_knows(r->hub, m.to)) {
+	} else if (m.to.v == 0 || (hub_knows(r->hub, m.to) && !is_parked(ev.conn, m.to))) {
 		ev.message = &m;
 		relay_event(r, &ev);
 	} else if (!park(r, ev.conn, m.to, text, len)) {

@@ -100,6 +100,8 @@ struct effect {
 	struct persist persist;
 };
 
+/* Enough for the most that one event brings about, a ring with all that is kept on each of eight
+ * connections of one user (529), and for a part of the timers. */
 enum { EFFECTS_MAX = 1024 };
 
 /* What one step brings forth, in order. Its frames belong to whoever holds it. */

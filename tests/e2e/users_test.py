@@ -66,6 +66,17 @@ async def test_who_comes_back_within_the_grace_was_never_gone(stack):
     assert set(watcher.statuses(p.user, start)) <= {"ONLINE"}
 
 
+async def test_who_has_come_back_stays(hasty):
+    watcher, d, other = await hasty.patient().connect(), await hasty.doctor().connect(), await hasty.doctor().connect()
+    await watcher.wait_status(other.user, "ONLINE")
+    await d.drop()
+    await watcher.reach(d.user, 0)
+    await d.user.connect()
+    await other.drop()
+    await watcher.wait_status(other.user, None)  # so the grace that began before hers is over too
+    assert watcher.statuses(d.user)[-1] == "ONLINE"
+
+
 async def test_one_connection_of_several_is_enough(hasty):
     watcher, doctor, other = await hasty.patient().connect(), hasty.doctor(), hasty.doctor()
     first, second = await doctor.connect(), await doctor.connect()
