@@ -32,7 +32,8 @@ register DOCTOR dora
 login='{"email":"dora@example.org","password":"password"}'
 
 # Methods.
-for route in 'GET HEAD OPTIONS:/doctors /auth/me /livez /readyz /metrics' 'POST OPTIONS:/auth/register /auth/login /doctors/status'; do
+for route in 'GET HEAD OPTIONS:/doctors /auth/me /calls /livez /readyz /metrics' \
+	'POST OPTIONS:/auth/register /auth/login /auth/refresh /auth/logout /doctors/status'; do
 	allowed=${route%%:*}
 	for path in ${route#*:}; do
 		for method in GET POST PUT PATCH DELETE TRACE CONNECT PROPFIND; do
@@ -45,7 +46,11 @@ for route in 'GET HEAD OPTIONS:/doctors /auth/me /livez /readyz /metrics' 'POST 
 		expect 204 && same_set "$(header Allow)" "$allowed" && [ ! -s "$work/body" ]
 		ok "OPTIONS $path says what is"
 		as "$token" HEAD "$path"
-		if [[ $allowed == *HEAD* ]]; then expect 200 && [[ $(header Content-Length) =~ ^[1-9] ]]; else [ "$status" = 405 ] && header Allow >/dev/null; fi
+		if [[ $allowed == *HEAD* ]]; then
+			expect 200 && [[ $(header Content-Length) =~ ^[1-9] ]]
+		else
+			expect 405 && header Allow >/dev/null
+		fi
 		ok "HEAD $path"
 	done
 done
@@ -63,7 +68,8 @@ expect 400 bad_request
 ok 'GET with a body is refused at the edge'
 
 # Paths.
-for path in / /nope /auth /auth/ /auth/login/ /auth/login/x /AUTH/login /doctors/ /DOCTORS /doctors/status/ /doctors/1 /doctor /doctorss /ws/ /wsx /livez/x \
+for path in / /nope /auth /auth/ /auth/login/ /auth/login/x /AUTH/login /doctors/ /DOCTORS /doctors/status/ /doctors/1 /doctor \
+	/doctorss /ws/ /wsx /livez/x \
 	/404.html /index.html /errors/404.html '/doctors;x' /doctors%2f /doctors%20 "/$(printf '%0300d' 0)" "/doctors$(printf '/%.0s' {1..300})x"; do
 	as "$token" GET "$path" '' --path-as-is
 	expect 404 not_found
@@ -74,7 +80,8 @@ for method in POST PUT DELETE OPTIONS; do
 	expect 404 not_found
 	ok "nor is it for $method"
 done
-for path in /auth/../doctors //doctors ///doctors /./doctors /auth/./../doctors /../../doctors /%2e%2e/doctors /%64octors '/doctors?a=b&c' '/doctors?/../auth/me'; do
+for path in /auth/../doctors //doctors ///doctors /./doctors /auth/./../doctors /../../doctors /%2e%2e/doctors /%64octors \
+	'/doctors?a=b&c' '/doctors?/../auth/me'; do
 	as "$token" GET "$path" '' --path-as-is
 	expect 200 && json 'set(b) == {"doctors"}'
 	ok "$path is /doctors"
@@ -119,11 +126,15 @@ ok 'an address of 9 KiB'
 
 # Origins.
 no_cors() { ! grep -qi '^access-control-' <<<"$head"; }
-preflight() { rest OPTIONS "$1" '' -H "Origin: $2" -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: authorization,content-type'; }
+preflight() {
+	rest OPTIONS "$1" '' -H "Origin: $2" -H 'Access-Control-Request-Method: POST' \
+		-H 'Access-Control-Request-Headers: authorization,content-type'
+}
 vary() { header Vary | grep -qi origin; }
 for origin in https://clinic.example https://other.example:8443 "$base"; do
 	preflight /doctors/status "$origin"
-	[[ $status =~ ^20[04]$ ]] && [ "$(header Access-Control-Allow-Origin)" = "$origin" ] && vary && header Access-Control-Allow-Methods | grep -qw POST &&
+	[[ $status =~ ^20[04]$ ]] && [ "$(header Access-Control-Allow-Origin)" = "$origin" ] && vary &&
+		header Access-Control-Allow-Methods | grep -qw POST &&
 		header Access-Control-Allow-Headers | grep -qi authorization && header Access-Control-Allow-Headers | grep -qi content-type
 	ok "$origin may ask, and is told so"
 	as "$token" GET /doctors '' -H "Origin: $origin"
@@ -133,8 +144,9 @@ for origin in https://clinic.example https://other.example:8443 "$base"; do
 	expect 401 unauthenticated && [ "$(header Access-Control-Allow-Origin)" = "$origin" ]
 	ok "$origin may read a refusal"
 done
-for origin in https://evil.example null https://clinic.example.evil.example https://clinic.exampl http://clinic.example https://clinic.example:444 \
-	https://clinic.example/ https://other.example https://xclinic.example https://a.clinic.example 'https://clinic.example,https://other.example:8443' '*' \
+for origin in https://evil.example null https://clinic.example.evil.example https://clinic.exampl http://clinic.example \
+	https://clinic.example:444 https://clinic.example/ https://other.example https://xclinic.example https://a.clinic.example \
+	'https://clinic.example,https://other.example:8443' '*' \
 	"http://127.0.0.1" "https://127.0.0.1:$port" "http://localhost:$port"; do
 	preflight /auth/login "$origin"
 	no_cors

@@ -55,7 +55,8 @@ count() {
 }
 families=(telemed_registrations_total telemed_logins_total telemed_logins_refused_total 'telemed_http_responses_total{class="4xx"}')
 rest GET /metrics
-expect 200 && [[ $(header Content-Type) == 'text/plain; version=0.0.4'* ]] && detail=$(/usr/bin/python3 "$work/prometheus.py" "$work/body" 2>&1)
+expect 200 && [[ $(header Content-Type) == 'text/plain; version=0.0.4'* ]] &&
+	detail=$(/usr/bin/python3 "$work/prometheus.py" "$work/body" 2>&1)
 ok 'the metrics are valid'
 read -r -a before <<<"$(count "${families[@]}")"
 register PATIENT paul

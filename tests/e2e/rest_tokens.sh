@@ -76,8 +76,9 @@ bad["bad UTF-8 in the payload"] = token(text.encode()[:-1] + b',"x":"\xff"}')
 bad["a payload that is no base64"] = sign(b64(HEAD) + ".!!!!")
 
 for name, sub in {"with a zero before it": f"0{me}", "with a blank before it": f" {me}", "with a blank after it": f"{me} ", "-1": "-1",
-                  "0": "0", "with a plus": f"+{me}", "with a point": f"{me}.0", "hexadecimal": hex(me), "empty": "", "beyond int64": str(2**63),
-                  "that wraps at 64 bits": str(2**64 + me), "that wraps at 32 bits": str(2**32 + me), "of 30 digits": "9" * 30, "a word": "ann",
+                  "0": "0", "with a plus": f"+{me}", "with a point": f"{me}.0", "hexadecimal": hex(me), "empty": "",
+                  "beyond int64": str(2**63), "that wraps at 64 bits": str(2**64 + me), "that wraps at 32 bits": str(2**32 + me),
+                  "of 30 digits": "9" * 30, "a word": "ann",
                   "with a newline": f"{me}\n", "with NUL": f"{me}\0", "of nobody": "999999", "SQL": f"{me} OR 1=1"}.items():
     bad[f"sub {name}"] = claims(sub=sub)
 for sub in (True, None, [str(me)], {"id": me}, -1, me + 0.5):
@@ -90,6 +91,9 @@ for name, exp in {"past": now - 1, "long past": 1, "0": 0, "negative": -now, "a 
 bad["exp infinite"] = token(text.replace(f'"exp": {now + 1000}', '"exp": 1e999'))
 for name, iat in {"an hour ahead": now + 3600, "a string": str(now), "9e99": 9e99, "negative": -1}.items():
     bad[f"iat {name}"] = claims(iat=iat)
+for name, value in {"sid": ["", 7, None, ["x"]], "auth_time": [str(now), -1, 1.5, None], "jti": ["", 7, None]}.items():
+    for v in value:
+        bad[f"{name} {json.dumps(v)}"] = claims(**{name: v})
 for role in ("ADMIN", "doctor", "", None, 1):
     bad[f"role {role!r}"] = claims(role=role)
 
