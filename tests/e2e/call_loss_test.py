@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from stack import Stack, assert_free, assert_no_call, both, call, ring, wait_until
+from stack import Stack, assert_free, assert_no_call, both, call, call_end, ring, wait_until
 
 # Long enough to come back in on a busy machine.
 LONG = 60
@@ -39,7 +39,7 @@ async def assert_goes_on(p, d):
     assert ended("c1", p) == ended("c1", d) == 0
     await d.send("call_end", callId="c1")
     for client in (p, d):
-        assert await client.wait("call_end") == {"type": "call_end", "from": d.user.id, "data": {"callId": "c1", "reason": "hangup"}}
+        assert await client.wait("call_end") == call_end(d.user, "hangup")
     await assert_free(p, d)
 
 
@@ -49,7 +49,7 @@ async def test_who_does_not_come_back_ends_the_call(hasty_stack, state, who):
     await (call if state == "active" else ring)(p, d)
     lost, left = (p, d) if who == "patient" else (d, p)
     await lost.drop()
-    assert await left.wait("call_end") == {"type": "call_end", "from": lost.user.id, "data": {"callId": "c1", "reason": "disconnected"}}
+    assert await left.wait("call_end") == call_end(lost.user, "disconnected")
     back = await lost.user.connect()
     await (assert_free(back, left) if who == "patient" else assert_free(left, back))
 
@@ -136,7 +136,7 @@ async def test_another_device_that_was_there_before_can_take_the_call_over(patie
             await phone.wait("signal", lambda m: m["data"]["sdpOrIce"] == "to the phone")
         await phone.send("call_end", callId="c1")
         for client in (p, phone):
-            assert (await client.wait("call_end", lambda m: m["data"]["reason"] != "answered_elsewhere"))["data"]["reason"] == "hangup"
+            await client.wait("call_end", lambda m: m == call_end(doctor, "hangup"))
 
 
 async def test_signals_to_who_is_away_wait_for_her(patient_stack):
@@ -194,8 +194,7 @@ async def test_after_the_relay_has_died_the_call_ends_for_who_comes_back_alone()
         (p, d), (q, e) = pairs
         for back, away in ((await p.user.reconnect(), d.user), (await e.user.reconnect(), q.user)):
             if back.statuses(back.user)[0] == "BUSY":  # and not so late that it is over already
-                assert await back.wait("call_end") == {"type": "call_end", "from": away.id,
-                                                       "data": {"callId": "c1", "reason": "disconnected"}}
+                assert await back.wait("call_end") == call_end(away, "disconnected")
             await back.wait_status(back.user, "ONLINE")
             await back.wait_status(away, None)
         assert stack.live_calls() == []
@@ -218,6 +217,6 @@ async def test_a_call_that_rang_when_the_relay_died_is_over(patient_stack):
     await ring(p, d)
     patient_stack.kill("ws-relay")
     p, d = await p.user.reconnect(), await d.user.reconnect()
-    wait_until(lambda: patient_stack.sql("SELECT state, reason FROM call WHERE caller_id = ?", p.user.id) == [("ENDED", "server_restart")],
-               "the end to be stored")
+    question = "SELECT state, reason FROM call WHERE caller_id = ?"
+    wait_until(lambda: patient_stack.sql(question, p.user.id) == [("ENDED", "server_restart")], "the end to be stored")
     await assert_free(p, d)

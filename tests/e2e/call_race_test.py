@@ -76,8 +76,9 @@ async def ended_once(p, d, *others):
     for client in (p, d, *others):
         await client.barrier()
     assert p.count("call_end") == d.count("call_end") == 1
-    assert p.user.stack.sql("SELECT state, reason FROM call WHERE caller_id = ?", p.user.id) == [("ENDED", ends[0]["data"]["reason"])]
-    return ends[0]["data"]["reason"]
+    reason = ends[0]["data"]["reason"]
+    assert p.user.stack.sql("SELECT state, reason FROM call WHERE caller_id = ?", p.user.id) == [("ENDED", reason)]
+    return reason
 
 
 async def test_a_cancel_that_crosses_the_answer(stack):
@@ -87,7 +88,7 @@ async def test_a_cancel_that_crosses_the_answer(stack):
         sends = [p.send("call_end", callId="c1"), d.send("call_accept", callId="c1", id="a")]
         await asyncio.gather(*(sends if i % 2 else reversed(sends)))
         reason = await ended_once(p, d)
-        answer = await d.until(lambda: next((m for m in d.got if m.get("id") == "a"), None), "answer to call_accept")
+        answer = await d.answer("a")
         if answer["type"] == "ack":  # answered, and then the end came
             assert reason == "hangup"
         else:
@@ -140,7 +141,7 @@ async def test_two_devices_of_a_doctor_answer_at_once(stack):
         devices = [d, await d.user.connect()]
         await ring(p, d)
         await asyncio.gather(*(device.send("call_accept", callId="c1", id="a") for device in devices))
-        got = [await device.until(lambda: next((m for m in device.got if m.get("id") == "a"), None), "answer") for device in devices]
+        got = [await device.answer("a") for device in devices]
         assert sorted(m["type"] for m in got) == ["ack", "error"]
         winner, loser = devices if got[0]["type"] == "ack" else reversed(devices)
         assert (await loser.wait("call_end"))["data"]["reason"] == "answered_elsewhere"
@@ -160,8 +161,8 @@ async def test_a_device_that_declines_while_another_answers(stack):
         await ring(p, d)
         sends = [d.send("call_accept", callId="c1", id="a"), second.send("call_reject", callId="c1", id="r")]
         await asyncio.gather(*(sends if i % 2 else reversed(sends)))
-        accepted = await d.until(lambda: next((m for m in d.got if m.get("id") == "a"), None), "answer")
-        rejected = await second.until(lambda: next((m for m in second.got if m.get("id") == "r"), None), "answer")
+        accepted = await d.answer("a")
+        rejected = await second.answer("r")
         assert {accepted["type"], rejected["type"]} == {"ack", "error"}
         if accepted["type"] == "ack":
             assert rejected["code"] == "no_call"

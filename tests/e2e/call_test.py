@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from stack import NOBODY, Stack, assert_free, assert_no_call, both, call, ring
+from stack import NOBODY, Stack, assert_free, assert_no_call, both, call, call_end, ring
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ async def test_from_call_start_to_call_end(stack):
     assert stack.status_of(d.user) == "BUSY"
     await d.send("call_end", callId="first")
     for client in (p, d):
-        end = await client.wait("call_end")
-        assert end == {"type": "call_end", "from": d.user.id, "data": {"callId": "first", "reason": "hangup"}}
+        assert await client.wait("call_end") == {"type": "call_end", "from": d.user.id,
+                                                 "data": {"callId": "first", "reason": "hangup"}}
     await assert_free(p, d)
 
 
@@ -198,7 +198,7 @@ async def test_ended_by(stack, ending):
     await ender.send(message, id="e", callId="c1", reason="a reason of one's own")
     assert await ender.wait("ack") == {"type": "ack", "id": "e", "data": {"callId": "c1"}}
     for client in (p, d):
-        assert await client.wait("call_end") == {"type": "call_end", "from": ender.user.id, "data": {"callId": "c1", "reason": reason}}
+        assert await client.wait("call_end") == call_end(ender.user, reason)
     await assert_free(p, d)
     for client in (p, d):
         await client.barrier()
@@ -206,7 +206,8 @@ async def test_ended_by(stack, ending):
     assert stack.sql("SELECT state, reason FROM call WHERE call_id = 'c1' AND caller_id = ?", p.user.id) == [("ENDED", reason)]
 
 
-@pytest.mark.parametrize("form", ['{"type":"call_end"}', '{"type":"call_end","data":{}}', '{"type":"call_end","to":%d}', '{"type":"call_end","to":"%d"}'])
+@pytest.mark.parametrize("form", ['{"type":"call_end"}', '{"type":"call_end","data":{}}', '{"type":"call_end","to":%d}',
+                                  '{"type":"call_end","to":"%d"}'])
 async def test_call_end_needs_to_name_nothing(stack, form):
     p, d = await both(stack)
     await call(p, d)
@@ -293,8 +294,7 @@ async def test_it_rings_on_all_the_doctors_connections_and_one_answers(stack):
     await others[0].send("call_accept", callId="c1", id="a")
     await others[0].wait("ack")
     for client in (d, others[1]):
-        assert await client.wait("call_end") == {"type": "call_end", "from": d.user.id,
-                                                 "data": {"callId": "c1", "reason": "answered_elsewhere"}}
+        assert await client.wait("call_end") == call_end(d.user, "answered_elsewhere")
         await assert_no_call(client, "call_accept", callId="c1")
         await assert_no_call(client, "call_reject", callId="c1")
         await assert_no_call(client, "call_end", callId="c1")
@@ -325,8 +325,7 @@ async def test_a_call_that_nobody_answers_ends():
         assert (await ring(p, d))["data"]["expiresInMs"] <= 2000
         await p.until(lambda: "BUSY" in p.statuses(p.user), "BUSY")
         for client in (p, d, second):
-            assert await client.wait("call_end") == {"type": "call_end", "from": d.user.id,
-                                                     "data": {"callId": "c1", "reason": "no_answer"}}
+            assert await client.wait("call_end") == call_end(d.user, "no_answer")
         await assert_free(p, d)
         # One that is answered does not: its time would be over before the next one's.
         await call(p, d, "answered")

@@ -39,7 +39,8 @@ async def test_to_all_the_connections_of_a_user(stack):
 
 async def test_without_to_it_goes_to_everybody_but_the_sending_connection(stack):
     patient = stack.patient()
-    p, second, d, other = await patient.connect(), await patient.connect(), await stack.doctor().connect(), await stack.patient().connect()
+    p, second = await patient.connect(), await patient.connect()
+    d, other = await stack.doctor().connect(), await stack.patient().connect()
     await p.send("chat", message="Hello, everybody", id="m")
     for client in (second, d, other):
         got = await client.wait("chat", lambda m: m["from"] == patient.id)
@@ -120,8 +121,8 @@ async def test_an_acknowledgement_carries_the_id_as_it_was_sent(stack, id):
 
 
 @pytest.mark.parametrize("text", [
-    "x", " ", "\n\t\r", "\"quoted\" \\ / \b\f \x7f \x01", "Grüße, Ärztin", "\u200f\u202e\ufeff", "\U0001F469\u200D\u2695\uFE0F", "<b>&amp;%s%n</b>",
-    "'; DROP TABLE user; --", "\ud7ff\ue000\uffff\U0010ffff",
+    "x", " ", "\n\t\r", "\"quoted\" \\ / \b\f \x7f \x01", "Grüße, Ärztin", "\u200f\u202e\ufeff",
+    "\U0001F469\u200D\u2695\uFE0F", "<b>&amp;%s%n</b>", "'; DROP TABLE user; --", "\ud7ff\ue000\uffff\U0010ffff",
 ])
 async def test_a_text_arrives_as_it_was_sent(stack, text):
     p, d = await stack.patient().connect(), await stack.doctor().connect()
@@ -135,8 +136,8 @@ async def test_a_text_has_at_most_4000_characters(stack, letter):
     p, d = await stack.patient().connect(), await stack.doctor().connect()
     for ascii in (True, False):
         for length in (4001, 4000):
-            await p.send_text(json.dumps({"type": "chat", "to": d.user.id, "id": str(length), "data": {"message": letter * length}},
-                                         ensure_ascii=ascii))
+            message = {"type": "chat", "to": d.user.id, "id": str(length), "data": {"message": letter * length}}
+            await p.send_text(json.dumps(message, ensure_ascii=ascii))
         error = await p.wait("error")
         assert (error["code"], error["re"], error["id"]) == ("bad_message", "chat", "4001")
         assert "data.message" in error["message"]

@@ -27,9 +27,10 @@ DEEP = '{"type":"chat","id":"m","to":%d,"data":{"message":"x"},"pad":%%s}' % NOB
 BAD = [
     # text, code, re, id
     *((text, "bad_json", None, None) for text in (
-        "", " ", "{", "}", "[]", "null", '"x"', "1", "true", "hello", '{"type":"chat"', '{"type":"chat"}}', '{"type":"chat"}{}', '{"type":"chat",}',
-        "{'type':'chat'}", '{"type":"chat"}x', '\ufeff{"type":"call_end"}', '{"type":"call_end"}\0', '{"type":"call_end","x":007}',
-        '{"type":"call_end","x":1e999}', '{"type":"call_end","x":NaN}', '{"type":"call_end","x":+1}', '{"type":"call_end","x":"\t"}',
+        "", " ", "{", "}", "[]", "null", '"x"', "1", "true", "hello", '{"type":"chat"', '{"type":"chat"}}', '{"type":"chat"}{}',
+        '{"type":"chat",}', "{'type':'chat'}", '{"type":"chat"}x', '\ufeff{"type":"call_end"}', '{"type":"call_end"}\0',
+        '{"type":"call_end","x":007}', '{"type":"call_end","x":1e999}', '{"type":"call_end","x":NaN}',
+        '{"type":"call_end","x":+1}', '{"type":"call_end","x":"\t"}',
         '{"type":"call_end","x":"\\u0000"}', '{"type":"call_end","x":"\\ud800"}', '{"type":"call_end","x":"\\udc00\\ud800"}',
         '{"type":"call_end","x":"\\x41"}', '{"type":"call_end","type":"call_end"}', '{"type":"call_end","t\\u0079pe":"call_end"}',
         '{"type":"call_end","x":{"a":1,"b":2,"a":1}}', "[" * 16000, '{"a":' * 10000, DEEP % ("[" * 16 + "]" * 16),
@@ -38,22 +39,28 @@ BAD = [
         "{}", '{"type":null}', '{"type":5}', '{"type":["chat"]}', '{"Type":"call_end"}',
     )),
     *((text, "bad_message", "call_end", None) for text in (
-        '{"type":"call_end","id":5}', '{"type":"call_end","id":""}', '{"type":"call_end","id":null}', '{"type":"call_end","id":"%s"}' % ("i" * 65),
+        '{"type":"call_end","id":5}', '{"type":"call_end","id":""}', '{"type":"call_end","id":null}',
+        '{"type":"call_end","id":"%s"}' % ("i" * 65),
     )),
     ('{"id":"m"}', "bad_message", None, "m"),
-    *(('{"type":"%s","id":"m"}' % type, "unknown_type", type, "m") for type in ("", "CHAT", "chat ", "users", "welcome", "hello", "__proto__", "x" * 64)),
+    *(('{"type":"%s","id":"m"}' % type, "unknown_type", type, "m") for type in (
+        "", "CHAT", "chat ", "users", "welcome", "hello", "__proto__", "x" * 64,
+    )),
     ('{"type":"%s","id":"m"}' % ("x" * 65), "unknown_type", None, "m"),
     *((CHAT % to, "bad_message", "chat", "m") for to in (
-        "0", "-1", "1.5", "5e-1", "null", "true", "[]", "{}", '""', '"07"', '"7 "', '" 7"', '"+7"', '"-7"', '"7.0"', '"0x7"', '"0"',
+        "0", "-1", "1.5", "5e-1", "null", "true", "[]", "{}", '""', '"07"', '"7 "', '" 7"', '"+7"', '"-7"', '"7.0"', '"0x7"',
+        '"0"',
         '"ab"', str(2**53), str(2**53 + 1), f'"{2**53}"', "12345678901234567890", '"12345678901234567890"',
     )),
     *(('{"type":"chat","id":"m","data":%s}' % data, "bad_message", "chat", "m") for data in (
-        "null", "5", '"x"', "[]", "{}", '{"message":null}', '{"message":5}', '{"message":["x"]}', '{"message":""}', '{"Message":"x"}',
+        "null", "5", '"x"', "[]", "{}", '{"message":null}', '{"message":5}', '{"message":["x"]}', '{"message":""}',
+        '{"Message":"x"}',
     )),
     ('{"type":"chat","id":"m"}', "bad_message", "chat", "m"),
     ('{"type":"chat","id":"m","message":"x"}', "bad_message", "chat", "m"),
     *(('{"type":"signal","id":"m","to":1,"data":%s}' % data, "bad_message", "signal", "m") for data in (
-        "null", "{}", '{"signalType":"offer"}', '{"sdpOrIce":"x"}', '{"signalType":"bye","sdpOrIce":"x"}', '{"signalType":1,"sdpOrIce":"x"}',
+        "null", "{}", '{"signalType":"offer"}', '{"sdpOrIce":"x"}', '{"signalType":"bye","sdpOrIce":"x"}',
+        '{"signalType":1,"sdpOrIce":"x"}',
         '{"signalType":"OFFER","sdpOrIce":"x"}', '["offer"]',
     )),
     ('{"type":"signal","id":"m","to":1}', "bad_message", "signal", "m"),
@@ -63,7 +70,8 @@ BAD = [
     ('{"type":"call_start","id":"m","to":1,"data":null}', "bad_message", "call_start", "m"),
     ('{"type":"call_start","id":"m","to":1,"data":"c1"}', "bad_message", "call_start", "m"),
     *(('{"type":"%s","id":"m","data":%s}' % (type, data), "bad_message", type, "m")
-      for type in ("call_end", "call_accept", "call_reject") for data in ("5", '{"callId":5}', '{"callId":""}', '{"callId":"a b"}', '{"callId":null}')),
+      for type in ("call_end", "call_accept", "call_reject")
+      for data in ("5", '{"callId":5}', '{"callId":""}', '{"callId":"a b"}', '{"callId":null}')),
     *(('{"type":"%s","id":"m"}' % type, "bad_message", type, "m") for type in ("call_accept", "call_reject", "set_status")),
     ('{"type":"call_end","id":"m","data":{"reason":5}}', "bad_message", "call_end", "m"),
     *(('{"type":"set_status","id":"m","data":%s}' % data, "bad_message", "set_status", "m") for data in (
@@ -89,9 +97,11 @@ async def test_a_bad_message_is_told_what_is_wrong_with_it(stack):
 
 async def test_bad_bytes_in_a_message_are_named(stack):
     p = await stack.patient().connect()
-    for text, named in (('{"type":"chat","to":"x","data":{"message":"x"}}', "to"), ('{"type":"chat","data":{"message":5}}', "data.message"),
+    for text, named in (('{"type":"chat","to":"x","data":{"message":"x"}}', "to"),
+                        ('{"type":"chat","data":{"message":5}}', "data.message"),
                         ('{"type":"signal","to":1,"data":{"signalType":"x"}}', "data.signalType"),
-                        ('{"type":"set_status","data":{"status":"x"}}', "data.status"), ('{"type":"call_accept","data":{}}', "data.callId")):
+                        ('{"type":"set_status","data":{"status":"x"}}', "data.status"),
+                        ('{"type":"call_accept","data":{}}', "data.callId")):
         await p.send_text(text)
         assert named in (await p.wait("error"))["message"]
 
@@ -104,7 +114,8 @@ async def test_what_is_deep_but_not_too_deep_is_taken(stack):
 
 async def test_members_that_nobody_knows_are_ignored(stack):
     p, d = await both(stack)
-    await p.send_text('{"x":1,"Type":"call_end","type":"chat","to":%d,"from":1,"data":{"message":"hello","Message":5,"x":{}},"ID":7}' % d.user.id)
+    await p.send_text('{"x":1,"Type":"call_end","type":"chat","to":%d,"from":1,"data":{"message":"hello","Message":5,"x":{}},'
+                      '"ID":7}' % d.user.id)
     assert (await d.wait("chat"))["data"] == {"message": "hello"}
 
 
@@ -166,7 +177,9 @@ async def test_a_call_start_over_the_limit_has_its_answer_too():
         assert sorted(m["id"] for m in answers) == [f"m{i}" for i in range(8)]
         assert {m["data"]["reason"] for m in answers if m["id"] in ("m0", "m1", "m2", "m3")} == {"not_found"}
         over = [m for m in answers if m["data"]["reason"] == "rate_limited"]
-        assert over and all(m["from"] == NOBODY and m["data"]["callId"] == "c" + m["id"][1:] and not m["data"]["ok"] for m in over)
+        assert over
+        for m in over:
+            assert m["from"] == NOBODY and m["data"]["callId"] == "c" + m["id"][1:] and not m["data"]["ok"]
 
 
 async def test_the_9th_connection_of_a_user_4505(stack):

@@ -182,8 +182,9 @@ def test_lets_in_the_origins_of_the_setting():
         for door in (stack.port, stack.relay_socket):
             for origin in ("https://clinic.example", "https://other.example:8443"):
                 admitted(door, head(f"/ws?token={token}", f"Origin: {origin}"))
-            for origin in ("http://clinic.example", "https://clinic.example:8443", "https://other.example", "https://x.clinic.example",
-                           "https://clinic.example,https://other.example:8443", "https://clinic.exampl", "null"):
+            for origin in ("http://clinic.example", "https://clinic.example:8443", "https://other.example",
+                           "https://x.clinic.example", "https://clinic.example,https://other.example:8443", "https://clinic.exampl",
+                           "null"):
                 refused(door, head(f"/ws?token={token}", f"Origin: {origin}"), 403, "forbidden")
 
 
@@ -209,7 +210,8 @@ def test_a_plain_get_426(door, patient):
 
 def test_another_version_426(door, patient):
     for version in ([], ["Sec-WebSocket-Version: 8"], ["Sec-WebSocket-Version: 14"], ["Sec-WebSocket-Version: "]):
-        headers = refused(door, head(f"/ws?token={patient.token}", *version, without=["Sec-WebSocket-Version"]), 426, "upgrade_required")
+        request = head(f"/ws?token={patient.token}", *version, without=["Sec-WebSocket-Version"])
+        headers = refused(door, request, 426, "upgrade_required")
         assert headers["sec-websocket-version"] == "13"
 
 

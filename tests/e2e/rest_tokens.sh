@@ -100,7 +100,7 @@ for role in ("ADMIN", "doctor", "", None, 1):
 head, payload, mac = token().split(".")
 bad["of another key"] = token(key=b"x" * 32)
 bad["of an empty key"] = token(key=b"")
-bad["of our key less a byte"] = token(key=key[:-1])
+bad["of our key less a byte"] = token(key=key[1:])
 bad["signature empty"] = f"{head}.{payload}."
 bad["signature missing"] = f"{head}.{payload}"
 bad["signature of the payload alone"] = f"{head}.{payload}." + sign(payload).rsplit(".", 1)[1]

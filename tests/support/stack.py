@@ -153,7 +153,8 @@ class Stack:
     def sign(self, id, role, ttl, **claims):
         """A token as the stack's own, for TTL seconds from now."""
         now = int(time.time())
-        payload = {"sub": str(id), "role": role, "iat": min(now, now + ttl), "exp": now + ttl, "jti": os.urandom(8).hex(), **claims}
+        payload = {"sub": str(id), "role": role, "iat": min(now, now + ttl), "exp": now + ttl, "jti": os.urandom(8).hex(),
+                   **claims}
         parts = [base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, payload)]
         secret = (self.data / "secret").read_bytes()
         parts.append(base64url(hmac.digest(secret, ".".join(parts).encode(), hashlib.sha256)))
@@ -279,7 +280,7 @@ class Client:
                 return got
             left = deadline - time.monotonic()
             assert left > 0 and not self.reader.done(), \
-                f"no {what} came" + ("" if left > 0 else f" in {seconds} s") + f", but {self.last(8)}; closed: {self.socket.close_code}"
+                f"no {what} came{'' if left > 0 else f' in {seconds} s'}, but {self.last(8)}; closed: {self.socket.close_code}"
             try:
                 await asyncio.wait_for(self.changed.wait(), left)
             except asyncio.TimeoutError:
@@ -300,13 +301,17 @@ class Client:
         return await self.until(next_one, type, seconds)
 
     async def barrier(self):
-        """Waits until all that was sent before on this connection has been handled, and stored where it is to be stored: a look-up
-        that is asked for when another has been answered comes behind all that was to be written before that one."""
+        """Waits until all that was sent before on this connection has been handled, and stored where it is to be stored: a
+        look-up that is asked for when another has been answered comes behind all that was to be written before that one."""
         for _ in range(2):
             self.barriers += 1
             id = f"barrier-{self.barriers}"
             await self.send("chat", to=NOBODY, id=id, message="Is anybody there?")
             await self.wait("error", lambda m: m.get("id") == id)
+
+    async def answer(self, id):
+        """What is answered to the message of this id."""
+        return await self.until(lambda: next((m for m in self.got if m.get("id") == id), None), f"answer to {id}")
 
     def all(self, type, match=lambda m: True):
         return [m for m in self.got if m["type"] == type and match(m)]
@@ -334,7 +339,7 @@ class Client:
         async def delivered():
             id = f"reach-{time.monotonic()}"
             await self.send("chat", to=user, id=id, message="Are you there?")
-            answer = await self.until(lambda: next((m for m in self.got if m.get("id") == id), None), "answer")
+            answer = await self.answer(id)
             return answer["data"]["delivered"] if answer["type"] == "ack" else 0
         deadline = time.monotonic() + PATIENCE
         while await delivered() != connections:
@@ -360,6 +365,11 @@ class Client:
         """Goes away without a word."""
         self.socket.transport.abort()
         await self.reader
+
+
+def call_end(by, reason, call_id="c1"):
+    """The message."""
+    return {"type": "call_end", "from": by.id, "data": {"callId": call_id, "reason": reason}}
 
 
 async def both(stack):

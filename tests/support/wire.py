@@ -112,7 +112,8 @@ class Wire:
         return status, headers, body
 
     def read_frame(self):
-        """(opcode, payload) of the next frame; a server's are never masked nor, here, fragmented. What times out can be tried again."""
+        """(opcode, payload) of the next frame; a server's are never masked nor, here, fragmented. What times out can be tried
+        again."""
         at = 2
         self.fill(at)
         first, length = self.ahead[:at]
