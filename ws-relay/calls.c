@@ -204,7 +204,8 @@ to_ended(struct hub *h, struct call *call)
 	member_settle(h, callee);
 }
 
-/* The one place where a call changes its state: what the store has taken is made true and told. */
+/* The one way for a call to change its state, which to_ended() finishes for the last one: what the
+ * store has taken is made true and told. */
 static void
 move(struct hub *h, struct call *call, enum call_state to)
 {

@@ -256,8 +256,7 @@ conn_renew(struct connection *c, const char *session, int64_t expires_s)
 	c->session = copy;
 	c->expires_s = expires_s;
 	c->warned = false;
-	visit_no_more(c);
-	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
+	visit_within(c, visit_interval(c, clock_wall_ms() / 1000));
 	return true;
 }
 

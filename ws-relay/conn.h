@@ -97,7 +97,7 @@ void conn_send_list(struct connection *c);
 void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
- * dropped. */
+ * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
 
 /* Takes one message from its allowance: false where there is none left, and then the message must

@@ -62,7 +62,7 @@ as "$token" GET /doctors
 ok 'GET has as much as it says'
 rest FOO /doctors
 expect 501 not_implemented
-ok 'an unknown method is not implemented'
+ok 'an unknown method is answered 501'
 rest GET /doctors '{}'
 expect 400 bad_request
 ok 'GET with a body is refused at the edge'
