@@ -30,10 +30,12 @@ HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c mes
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
+# What the browser tests have from npm; npm writes this file last.
+BROWSER := tests/browser/node_modules/.package-lock.json
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim screenshots deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -43,6 +45,7 @@ help:
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, the layers'
 	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
 	@echo 'make clean     forget what was built'
 
@@ -52,7 +55,7 @@ run: deps-run
 	@exec env --default-signal=INT,TERM scripts/run $(BUILD)
 
 test: deps-test
-	@$(MAKE) --no-print-directory -s programs tests
+	@$(MAKE) --no-print-directory -s programs tests $(BROWSER)
 	@tests/run $(BUILD) $(TESTS)
 
 sanitize:
@@ -92,6 +95,14 @@ $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
+
+$(BROWSER): tests/browser/package.json tests/browser/package-lock.json
+	@echo 'telemed: npm ci in tests/browser' >&2
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+
+screenshots: deps-test
+	@$(MAKE) --no-print-directory -s programs $(BROWSER)
+	@TELEMED_BUILD=$(BUILD) node tests/browser/screenshots.mjs
 
 $(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
 
