@@ -335,7 +335,7 @@ export class Telemed extends EventTarget {
     try {
       await this._request({ type: 'call_end', data: { callId: call.id } });
     } catch (error) {
-      if (error.code !== 'disconnected' && error.code !== 'timeout') throw error;
+      if (!(error instanceof TelemedError) || !['disconnected', 'timeout'].includes(error.code)) throw error;
       this.#endLater = call.id;
       this.#finish(call, 'hangup', this.user?.id ?? 0);
     }
@@ -678,7 +678,7 @@ export class Telemed extends EventTarget {
 
   /** @param {any} message */
   #rung({ from, data }) {
-    if (this.call?.id === data.callId) {
+    if (this.call !== null && this.call.id === data.callId) {
       this.call.iceServers = data.iceServers ?? [];
       return;
     }
@@ -693,14 +693,14 @@ export class Telemed extends EventTarget {
   /** @param {any} message */
   #signalled({ from, data }) {
     const details = { signalType: data.signalType, payload: data.sdpOrIce, data };
-    if (this.call?.peer === from) this.call._tell('signal', details);
+    if (this.call !== null && this.call.peer === from) this.call._tell('signal', details);
     else this.#tell('signal', { from, ...details });
   }
 
   /** @param {any} data */
   #callState({ callId, state, peer, missing }) {
     const call = this.call;
-    if (call?.id !== callId) {
+    if (call === null || call.id !== callId) {
       if (state === 'ACTIVE' || (state === 'RINGING' && this.user?.role === 'PATIENT'))
         this.#setElsewhere({ callId, peer, state });
       else if (this.elsewhere?.callId === callId) this.#setElsewhere(null);
@@ -713,7 +713,7 @@ export class Telemed extends EventTarget {
 
   /** @param {any} message */
   #callEnd({ from, data }) {
-    if (this.call?.id === data.callId) this.#finish(this.call, data.reason, from);
+    if (this.call !== null && this.call.id === data.callId) this.#finish(this.call, data.reason, from);
     if (this.elsewhere?.callId === data.callId && data.reason !== 'answered_elsewhere') this.#setElsewhere(null);
   }
 
