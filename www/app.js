@@ -1,0 +1,80 @@
+// @ts-check
+/** The page: which parts of it are to be seen, and the bar at its top. */
+import { Chat } from './chat.js';
+import { Consultation } from './consultation.js';
+import { byId, notice, sentence, showStatus } from './dom.js';
+import { showHistory } from './history.js';
+import { People } from './people.js';
+import { signIn } from './signin.js';
+import { Telemed } from './telemed.js';
+
+const telemed = new Telemed();
+const people = new People(telemed, { write: (id) => chat.open(id), call: (id) => consultation.place(id) });
+const chat = new Chat(telemed, people);
+const consultation = new Consultation(telemed, people, chat);
+
+function showSession() {
+  const { user, signedIn } = telemed;
+  byId('signin').hidden = signedIn;
+  byId('home').hidden = !signedIn;
+  byId('logout').hidden = !signedIn;
+  byId('own').hidden = user === null;
+  byId('status-choice').hidden = user?.role !== 'DOCTOR';
+  byId('own').querySelector('[data-own-name]').textContent = user?.name ?? '';
+  showOwnStatus();
+}
+
+function showOwnStatus() {
+  const status = telemed.user?.status ?? 'OFFLINE';
+  showStatus(byId('own').querySelector('[data-own-status]'), status);
+  if (telemed.call === null && telemed.elsewhere === null) byId('set-status').value = status;
+}
+
+function showConnection() {
+  const place = document.querySelector('[data-connection]');
+  if (!(place instanceof HTMLElement)) return;
+  const { state, reason = '' } = telemed.connection;
+  /** @type {Record<string, string>} */
+  const texts = {
+    closed: '',
+    connecting: 'Connecting…',
+    connected: 'Connected',
+    waiting: 'The connection was lost. Trying again…',
+    stopped: reason === 'too_many_connections' ? 'You are signed in on too many windows.' : 'The service has closed the connection.',
+  };
+  place.dataset.state = state;
+  place.textContent = texts[state];
+  byId('reconnect').hidden = state !== 'stopped';
+  byId('set-status').disabled = state !== 'connected';
+}
+
+telemed.addEventListener('session', (/** @type {any} */ { reason }) => {
+  showSession();
+  if (reason === 'expired') notice('Your session has run out. Please log in again.');
+  else if (reason === 'revoked') notice('You have been logged out.');
+  else if (telemed.signedIn) notice('');
+  if (telemed.signedIn) byId('people-title').scrollIntoView({ block: 'nearest' });
+  else byId('login').elements.email.focus();
+});
+telemed.addEventListener('presence', showOwnStatus);
+telemed.addEventListener('connection', showConnection);
+telemed.addEventListener('elsewhere', () => (byId('elsewhere').hidden = telemed.elsewhere === null));
+
+byId('elsewhere').querySelector('button').addEventListener('click', () => consultation.takeOver());
+byId('reconnect').addEventListener('click', () => telemed.connect());
+byId('logout').addEventListener('click', () => {
+  telemed.logout().catch((error) => notice(`You are logged out here, but the server does not know: ${sentence(error)}`));
+});
+byId('set-status').addEventListener('change', async () => {
+  try {
+    await telemed.setStatus(byId('set-status').value);
+  } catch (error) {
+    notice(sentence(error));
+    showOwnStatus();
+  }
+});
+
+signIn(telemed);
+showHistory(telemed);
+showSession();
+telemed.resume();

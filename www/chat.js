@@ -1,0 +1,144 @@
+// @ts-check
+/** What was said with whom, for as long as the page lives: the server relays and keeps nothing. */
+import { byId, element, sentence } from './dom.js';
+
+/** @typedef {import('./telemed.js').Telemed} Telemed @typedef {import('./people.js').People} People */
+
+const KEPT = 500; // messages with one person
+
+export class Chat {
+  /** @type {Telemed} */ #telemed;
+  /** @type {People} */ #people;
+  /** With whom. @type {number | null} */ #peer = null;
+  /** @type {Map<number, HTMLElement[]>} */ #logs = new Map();
+  /** @type {Map<number, string>} what was begun and not sent */ #drafts = new Map();
+
+  /** @param {Telemed} telemed @param {People} people */
+  constructor(telemed, people) {
+    this.#telemed = telemed;
+    this.#people = people;
+    telemed.addEventListener('session', () => this.#clear());
+    telemed.addEventListener('chat', (event) => this.#received(/** @type {any} */ (event)));
+    telemed.addEventListener('presence', () => this.#showReachable());
+    telemed.addEventListener('connection', () => this.#showReachable());
+    byId('write').addEventListener('submit', (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    this.#text.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#send();
+    });
+  }
+
+  /** @returns {HTMLTextAreaElement} */
+  get #text() {
+    return byId('write').elements.message;
+  }
+
+  /** @param {number} peer @param {boolean} [focus] */
+  open(peer, focus = true) {
+    if (this.#peer !== null) this.#drafts.set(this.#peer, this.#text.value);
+    if (this.#peer !== peer) this.#text.value = this.#drafts.get(peer) ?? '';
+    this.#peer = peer;
+    byId('chat-hint').hidden = true;
+    byId('conversation').hidden = false;
+    byId('chat-peer').textContent = this.#people.name(peer);
+    byId('log').replaceChildren(...(this.#logs.get(peer) ?? []));
+    this.#scroll();
+    this.#markRead(peer);
+    this.#showReachable();
+    if (focus) (this.#text.disabled ? byId('chat') : this.#text).focus();
+  }
+
+  #clear() {
+    this.#peer = null;
+    this.#logs.clear();
+    this.#drafts.clear();
+    this.#text.value = '';
+    byId('log').replaceChildren();
+    byId('chat-hint').hidden = false;
+    byId('conversation').hidden = true;
+  }
+
+  #showReachable() {
+    if (this.#peer === null) return;
+    const connected = this.#telemed.connection.state === 'connected';
+    const user = this.#telemed.users.get(this.#peer);
+    const here = user !== undefined;
+    const name = this.#people.name(this.#peer);
+    const hint = byId('unreachable');
+    this.#text.disabled = !connected || !here;
+    this.#text.maxLength = this.#telemed.limits.chatCharacters;
+    byId('write').querySelector('button').disabled = this.#text.disabled;
+    hint.hidden = !this.#text.disabled;
+    hint.textContent = connected ? `${name} is offline. You can write when they are back.` : 'There is no connection now.';
+    byId('chat-peer').textContent = name;
+  }
+
+  async #send() {
+    const message = this.#text.value.trim();
+    const to = this.#peer;
+    if (message === '' || to === null || this.#text.disabled || this.#telemed.user === null) return;
+    this.#text.value = '';
+    const item = this.#add(to, this.#telemed.user.id, message, new Date());
+    try {
+      await this.#telemed.chat(to, message);
+    } catch (error) {
+      item.append(element('span', { className: 'field-error', role: 'alert' }, sentence(error)));
+    }
+  }
+
+  /** @param {{ from: number, to?: number, message: string, ts: string }} chat */
+  #received({ from, to, message, ts }) {
+    this.#add(from, from, message, new Date(ts), to === undefined);
+    if (this.#peer === null) this.open(from, false);
+    else if (this.#peer !== from) this.#markUnread(from);
+  }
+
+  /**
+   * @param {number} peer with whom
+   * @param {number} from who wrote it
+   * @param {string} message
+   * @param {Date} at
+   * @param {boolean} [toAll]
+   */
+  #add(peer, from, message, at, toAll = false) {
+    const own = from === this.#telemed.user?.id;
+    const who = own ? 'You' : this.#people.name(from) + (toAll ? ' to everyone' : '');
+    const time = element('time', { dateTime: at.toISOString() }, at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
+    const item = element('li', { 'data-from': from, className: own ? 'own' : '' },
+      element('span', { className: 'hint' }, `${who}, `, time), element('span', { className: 'text' }, message));
+    const log = this.#logs.get(peer) ?? [];
+    log.push(item);
+    if (log.length > KEPT) log.shift()?.remove();
+    this.#logs.set(peer, log);
+    if (peer === this.#peer) {
+      byId('log').append(item);
+      this.#scroll();
+    }
+    return item;
+  }
+
+  #scroll() {
+    byId('log').scrollTop = byId('log').scrollHeight;
+  }
+
+  /** @param {number} peer */
+  #row(peer) {
+    return byId('people').querySelector(`[data-user="${peer}"]`);
+  }
+
+  /** @param {number} peer */
+  #markUnread(peer) {
+    const row = this.#row(peer);
+    if (row !== null && row.querySelector('.unread') === null)
+      row.querySelector('.name').after(element('span', { className: 'unread' }, 'New message'));
+  }
+
+  /** @param {number} peer */
+  #markRead(peer) {
+    this.#row(peer)?.querySelector('.unread')?.remove();
+  }
+}
