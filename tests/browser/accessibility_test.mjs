@@ -47,10 +47,10 @@ async function keepsStill(person, screen) {
 
 const WHAT = { audit: 'axe has nothing to say, light or dark', fits: 'everything can be got at', keepsStill: 'nothing moves' };
 
-async function onEveryScreen(stack, look, options = {}) {
+async function onEveryScreen(stack, look, options) {
 	const [patient, doctor] = await Promise.all([
-		Person.arrive(stack, { name: 'Ada Patient', role: 'PATIENT', ...options }),
-		Person.arrive(stack, { name: 'Dr. Mary Seacole', role: 'DOCTOR', ...options }),
+		Person.arrive(stack, { name: `Ada at ${options.viewport.width}`, role: 'PATIENT', ...options }),
+		Person.arrive(stack, { name: `Dr. Seacole at ${options.viewport.width}`, role: 'DOCTOR', ...options }),
 	]);
 	await look(patient, 'log in');
 	await patient.page.getByRole('tab', { name: 'Register' }).click();

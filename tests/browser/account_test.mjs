@@ -102,8 +102,8 @@ await main(async () => {
 		await patient.say('Good morning');
 		await doctor.writeTo(patient);
 		await doctor.reads('Good morning');
-		await doctor.say('Good morning, Ann');
-		await patient.reads('Good morning, Ann');
+		await doctor.say('Good morning to you');
+		await patient.reads('Good morning to you');
 		equal(await patient.messages.count(), 2, 'messages at the patient');
 		equal(await doctor.messages.count(), 2, 'messages at the doctor');
 	});

@@ -29,8 +29,9 @@ await main(async () => {
 			equal(await p.page.locator('video#local').evaluate((v) => v.muted && !v.paused && v.videoWidth > 0), true, 'own picture');
 			await p.isShown('BUSY');
 		}
-		await hangUp(patient, doctor);
-		await doctor.page.locator('#notice').filter({ hasText: 'The call has ended' }).waitFor();
+		await patient.hangUp();
+		await patient.callIsOver('You have hung up');
+		await doctor.callIsOver(`${patient.name} has hung up`);
 		await patient.isShown('ONLINE');
 		await doctor.isShown('ONLINE');
 		await patient.sees(doctor, 'ONLINE');

@@ -7,6 +7,7 @@ import { chromium } from 'playwright-core';
 import { BUILD, PATIENCE_MS, atEnd, pause, reporter, test, until, witness } from './support.mjs';
 
 let browser;
+let arrivals = 0;
 const people = [];
 
 async function launch() {
@@ -51,6 +52,8 @@ function spy({ iceTransportPolicy, noDevices }) {
 		}
 	};
 	const { mediaDevices } = navigator;
+	if (!mediaDevices)
+		return; // about:blank
 	const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
 	mediaDevices.getUserMedia = async (constraints) => {
 		if (noDevices)
@@ -128,7 +131,7 @@ export class Person {
 		this.server = server;
 		this.name = name;
 		this.role = role;
-		this.email = `${name.replace(/[^A-Za-z]/g, '').toLowerCase()}.${people.length}@example.org`;
+		this.email = `${name.replace(/[^A-Za-z]/g, '').toLowerCase()}.${++arrivals}@example.org`;
 		this.password = 'correct horse';
 		this.errors = [];
 		this.console = [];
@@ -232,7 +235,8 @@ export class Person {
 	}
 
 	entry(other) {
-		return this.people().getByRole('listitem').filter({ hasText: other.name });
+		return this.people().getByRole('listitem')
+			.filter({ has: this.page.getByRole('button', { name: `Write to ${other.name}`, exact: true }) });
 	}
 
 	async idOf(other) {
@@ -389,9 +393,10 @@ export class Person {
 
 /** A patient and a doctor, registered and connected. OPTIONS: for both; .patient and .doctor, for one. */
 export async function couple(server, { patient = {}, doctor = {}, ...both } = {}) {
+	const n = arrivals + 1;
 	const two = await Promise.all([
-		Person.arrive(patient.server ?? server, { name: 'Ann Patient', role: 'PATIENT', ...both, ...patient }),
-		Person.arrive(doctor.server ?? server, { name: 'Dr. Grace Hopper', role: 'DOCTOR', ...both, ...doctor }),
+		Person.arrive(patient.server ?? server, { name: `Ann ${n}`, role: 'PATIENT', ...both, ...patient }),
+		Person.arrive(doctor.server ?? server, { name: `Dr. Grace ${n}`, role: 'DOCTOR', ...both, ...doctor }),
 	]);
 	await Promise.all(two.map((p) => p.register()));
 	return two;
@@ -444,16 +449,21 @@ export function watchPictures(...watched) {
 
 /** Tests with the same people, who are free between the tests: ARRIVE() brings them, first and again after a failure. */
 export function scenes(arrive) {
-	let cast;
+	let cast; // who are free
+	let rest = []; // whom a failure has left in whatever state
 	return (name, body) => test(name, async () => {
-		if (!cast)
-			await Promise.all([...people].map((p) => p.leave()));
-		const now = cast ?? await arrive();
-		cast = undefined;
-		for (const p of now)
-			p.networkMayFail = false;
-		await body(...now);
-		cast = now;
+		await Promise.all(rest.splice(0).map((p) => p.leave()));
+		const others = new Set(people.filter((p) => !cast?.includes(p)));
+		try {
+			cast ??= await arrive();
+			for (const p of cast)
+				p.networkMayFail = false;
+			await body(...cast);
+		} catch (e) {
+			cast = undefined;
+			rest = people.filter((p) => !others.has(p));
+			throw e;
+		}
 	});
 }
 
