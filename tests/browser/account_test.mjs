@@ -1,13 +1,7 @@
-// The page as it is served; accounts, sessions, live status, chat; and that what people type stays text.
+// Accounts, sessions, live status, chat; and that what people type stays text.
 
-import { readdirSync } from 'node:fs';
-import { extname, join } from 'node:path';
-import { ROOT, Stack, check, equal, main, pause, test, until } from './support.mjs';
+import { Stack, check, equal, main, pause, test, until } from './support.mjs';
 import { Person, couple, hangUp, inCall, scenes } from './person.mjs';
-
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png',
-	'.json': 'application/json', '.webmanifest': 'application/manifest+json', '.ico': 'image/x-icon', '.txt': 'text/plain',
-	'.mp3': 'audio/mpeg', '.wav': 'audio/wav' };
 
 /** What WINDOW keeps of its session goes into another window. */
 async function copySession(from, to) {
@@ -20,40 +14,6 @@ await main(async () => {
 	const stack = await Stack.start({ TELEMED_PRESENCE_GRACE: '1' });
 	// Runs while the others do: several lives of a token go by.
 	const shortLived = await Stack.start({ TELEMED_TOKEN_TTL: '8', TELEMED_PRESENCE_GRACE: '1' });
-
-	await test('the page is served with its headers', async () => {
-		const { status, headers } = await stack.get('/');
-		equal(status, 200, 'status');
-		check(/^text\/html; *charset=utf-8$/i.test(headers.get('content-type')), `type ${headers.get('content-type')}`);
-		const policy = headers.get('content-security-policy') ?? '';
-		check(/default-src 'none'|default-src 'self'/.test(policy), `no default-src: ${policy}`);
-		check(!/unsafe-|\*|data:.*script/.test(policy), `a hole: ${policy}`);
-		for (const name of ['frame-ancestors', 'base-uri', 'form-action'])
-			check(policy.includes(name), `no ${name}: ${policy}`); // these do not fall back to default-src
-		equal(headers.get('x-content-type-options'), 'nosniff', 'X-Content-Type-Options');
-		equal(headers.get('referrer-policy'), 'no-referrer', 'Referrer-Policy');
-	});
-
-	await test('every file of it is served, with its type', async () => {
-		const files = readdirSync(join(ROOT, 'www'), { recursive: true, withFileTypes: true })
-			.filter((f) => f.isFile()).map((f) => join(f.parentPath ?? f.path, f.name).slice(join(ROOT, 'www').length));
-		check(files.includes('/index.html') && files.includes('/telemed.js'), `www has ${files}`);
-		for (const file of files) {
-			const { status, headers } = await stack.get(file);
-			equal(status, 200, file);
-			equal(headers.get('content-type').split(';')[0], TYPES[extname(file)], file);
-			equal(headers.get('x-content-type-options'), 'nosniff', file);
-		}
-	});
-
-	await test('what is not there is a problem document', async () => {
-		for (const path of ['/nothing', '/nothing.js', '/nothing/', '/auth', '/.env', '/..%2fREADME.md', '/index.html/x']) {
-			const { status, headers, text } = await stack.get(path);
-			equal(status, 404, path);
-			equal(headers.get('content-type'), 'application/problem+json', path);
-			equal(JSON.parse(text).status, 404, path);
-		}
-	});
 
 	let renewing;
 	const opened = Date.now();

@@ -165,14 +165,19 @@ await main(async () => {
 		await doctor.leave();
 	});
 
-	await test('without a camera and a microphone one hears why', async () => {
+	await test('without a camera and a microphone one sees, hears, and is told', async () => {
 		const patient = await Person.arrive(stack, { name: 'Carl Without', role: 'PATIENT', noDevices: true });
-		const doctor = await Person.arrive(stack, { name: 'Dr. Rosalind Franklin', role: 'DOCTOR' });
+		const doctor = await Person.arrive(stack, { name: 'Dr. Rosalind', role: 'DOCTOR' });
 		await patient.register();
 		await doctor.register();
-		await patient.sees(doctor, 'ONLINE');
-		await patient.callButton(doctor).click();
-		await patient.page.getByText(/camera|microphone/i).filter({ visible: true }).first().waitFor();
+		await patient.call(doctor);
+		await doctor.isRungBy(patient);
+		await doctor.accept();
+		await patient.seesAndHears();
+		await patient.callSection.getByText('camera and microphone cannot be used').waitFor();
+		for (const button of [MICROPHONE, CAMERA])
+			check(await patient.callSection.getByRole('button', { name: button }).isDisabled(), `${button} can be pressed`);
+		await hangUp(doctor, patient);
 		await patient.leave();
 		await doctor.leave();
 	});

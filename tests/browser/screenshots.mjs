@@ -21,7 +21,7 @@ await main(() => test('the screenshots', async () => {
 	const stack = await Stack.start();
 	const options = { viewport: { width: 800, height: 560 }, colorScheme: 'light', reducedMotion: 'reduce' };
 	const arrive = (name, role) => Person.arrive(stack, { name, role, ...options });
-	const patient = await arrive('Ann Byron', 'PATIENT');
+	const patient = await arrive('Pat Doe', 'PATIENT');
 	await picture(patient, 'sign-in');
 	const doctor = await arrive('Dr. Ada Lovelace', 'DOCTOR');
 	const busy = await arrive('Dr. Grace Hopper', 'DOCTOR');
@@ -35,7 +35,7 @@ await main(() => test('the screenshots', async () => {
 	await patient.writeTo(doctor);
 	await patient.say('Good morning, doctor. May I call you?');
 	await doctor.writeTo(patient);
-	await doctor.say('Good morning, Ann. Please do.');
+	await doctor.say('Good morning, Pat. Please do.');
 	await patient.reads('Please do.');
 	await picture(patient, 'list');
 	await patient.call(doctor);

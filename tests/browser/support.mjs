@@ -212,12 +212,6 @@ export class Stack extends Program {
 		await until(() => !this.pids(program).includes(pid), `${program} to be gone`);
 	}
 
-	/** {status, headers, text} of a request. */
-	async get(path) {
-		const answer = await fetch(this.http + path);
-		return { status: answer.status, headers: answer.headers, text: await answer.text() };
-	}
-
 	async stop() {
 		await super.stop();
 		// In a build with sanitizers, what they have found in the programs.
