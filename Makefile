@@ -8,7 +8,7 @@ CC := gcc
 endif
 BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)
 
-PACKAGES := libcjson libjwt sqlite3 libcrypt
+PACKAGES := libcjson libjwt sqlite3 libcrypt libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE

@@ -11,6 +11,7 @@ handler handle_logout;
 handler handle_calls_list;   /* handle_calls.c */
 handler handle_doctors_list; /* handle_doctors.c */
 handler handle_doctors_status;
+handler handle_turn;  /* handle_turn.c */
 handler handle_livez; /* handle_health.c */
 handler handle_readyz;
 handler handle_metrics;

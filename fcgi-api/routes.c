@@ -10,6 +10,7 @@ const struct route routes[] = {
 	{ HTTP_GET, "/calls", SIGNED_IN, false, handle_calls_list },
 	{ HTTP_GET, "/doctors", SIGNED_IN, false, handle_doctors_list },
 	{ HTTP_POST, "/doctors/status", DOCTORS, true, handle_doctors_status },
+	{ HTTP_GET, "/turn", SIGNED_IN, false, handle_turn },
 	{ HTTP_GET, "/livez", ANYONE, false, handle_livez },
 	{ HTTP_GET, "/readyz", ANYONE, false, handle_readyz },
 	{ HTTP_GET, "/metrics", LOOPBACK, false, handle_metrics },

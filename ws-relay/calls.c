@@ -87,6 +87,7 @@ call_want_end(struct hub *h, struct call *call, enum call_reason reason, struct 
 static void
 to_ringing(struct hub *h, struct call *call)
 {
+	const struct turn_grant grant = turn_grant_to(h, call->caller.user->id);
 	struct user_id callee = call->callee.user->id;
 
 	timer_arm(h, &call->timer, h->settings.ring_timeout_ms);
@@ -94,10 +95,9 @@ to_ringing(struct hub *h, struct call *call)
 		const struct asker *a = &call->starters.list[i];
 
 		send_frame(h, a->conn,
-		    frame_call_response(callee, call->id, NULL, a->id[0] == '\0' ? NULL : a->id));
+		    frame_call_started(callee, call->id, &grant, a->id[0] == '\0' ? NULL : a->id));
 	}
-	for (const struct conn *c = call->callee.user->conns; c != NULL; c = c->next)
-		leg_ring(h, call, c);
+	leg_ring(h, call, NULL);
 	if (call->caller.conn.v == 0)
 		timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
 }
@@ -237,7 +237,7 @@ start_failed(struct hub *h, struct call *call, enum err outcome)
 		const struct asker *a = &call->starters.list[i];
 
 		send_frame(h, a->conn,
-		    frame_call_response(
+		    frame_call_refused(
 			callee->id, call->id, reason, a->id[0] == '\0' ? NULL : a->id));
 	}
 	for (unsigned i = 0; i < call->enders.count; i++) {
@@ -342,15 +342,15 @@ is_repetition(const struct conn *c, const struct message *m)
 static void
 start_again(struct hub *h, struct conn *c, const struct message *m)
 {
+	const struct turn_grant grant = turn_grant_to(h, c->user->id);
 	struct call *call = c->user->call;
 	bool waits = call->state == CALL_NONE;
-	const char *refusal = NULL;
 
 	/* Whoever is told that there is a call is told of its end, too. */
 	if ((waits || !conn_same(c->id, call->caller.conn)) && !askers_add(&call->starters, c, m))
-		refusal = "rate_limited";
-	if (!waits || refusal != NULL)
-		send_frame(h, c->id, frame_call_response(m->to, call->id, refusal, m->id));
+		send_frame(h, c->id, frame_call_refused(m->to, call->id, "rate_limited", m->id));
+	else if (!waits)
+		send_frame(h, c->id, frame_call_started(m->to, call->id, &grant, m->id));
 }
 
 void
@@ -369,7 +369,7 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 	if (refusal == NULL && (call = call_new(h, c->user, callee, m->call_id)) == NULL)
 		refusal = "unavailable";
 	if (refusal != NULL) {
-		send_frame(h, c->id, frame_call_response(m->to, m->call_id, refusal, m->id));
+		send_frame(h, c->id, frame_call_refused(m->to, m->call_id, refusal, m->id));
 		return;
 	}
 	call->caller.conn = c->id;

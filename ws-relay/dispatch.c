@@ -127,7 +127,7 @@ turn_down(struct connection *c, const struct message *m, const char *code, const
 		send_error(c, m, code, why);
 		return;
 	}
-	f = frame_call_response(m->to, m->call_id, code, m->id);
+	f = frame_call_refused(m->to, m->call_id, code, m->id);
 	send_or_close(c, f);
 	frame_unref(f);
 }

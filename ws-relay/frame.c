@@ -105,8 +105,8 @@ frame_signal(struct user_id from, const char *data, size_t len)
 }
 
 struct frame *
-frame_incoming_call(
-    struct user_id from, const char *call_id, const char *name, int64_t expires_in_ms)
+frame_incoming_call(struct user_id from, const char *call_id, const char *name,
+    int64_t expires_in_ms, const struct turn_grant *grant)
 {
 	struct frame_builder b;
 	struct json_writer *w = start(&b, "incoming_call");
@@ -116,12 +116,38 @@ frame_incoming_call(
 	jw_string(w, "callId", call_id);
 	jw_string(w, "name", name);
 	jw_int(w, "expiresInMs", expires_in_ms);
+	turn_write(w, "iceServers", grant);
 	jw_object_end(w);
 	return finish(&b);
 }
 
+/* The end of a call_response: its data is complete but for the bracket. */
+static struct frame *
+finish_response(struct frame_builder *b, const char *id)
+{
+	jw_object_end(&b->w);
+	if (id != NULL)
+		jw_string(&b->w, "id", id);
+	return finish(b);
+}
+
 struct frame *
-frame_call_response(struct user_id from, const char *call_id, const char *refusal, const char *id)
+frame_call_started(
+    struct user_id from, const char *call_id, const struct turn_grant *grant, const char *id)
+{
+	struct frame_builder b;
+	struct json_writer *w = start(&b, "call_response");
+
+	jw_int(w, "from", from.v);
+	jw_object(w, "data");
+	jw_string(w, "callId", call_id);
+	jw_bool(w, "ok", true);
+	turn_write(w, "iceServers", grant);
+	return finish_response(&b, id);
+}
+
+struct frame *
+frame_call_refused(struct user_id from, const char *call_id, const char *reason, const char *id)
 {
 	struct frame_builder b;
 	struct json_writer *w = start(&b, "call_response");
@@ -130,13 +156,9 @@ frame_call_response(struct user_id from, const char *call_id, const char *refusa
 	jw_object(w, "data");
 	if (call_id != NULL)
 		jw_string(w, "callId", call_id);
-	jw_bool(w, "ok", refusal == NULL);
-	if (refusal != NULL)
-		jw_string(w, "reason", refusal);
-	jw_object_end(w);
-	if (id != NULL)
-		jw_string(w, "id", id);
-	return finish(&b);
+	jw_bool(w, "ok", false);
+	jw_string(w, "reason", reason);
+	return finish_response(&b, id);
 }
 
 struct frame *

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/turn.h"
 #include "base/buf.h"
 #include "domain/call.h"
 #include "domain/user.h"
@@ -42,10 +43,6 @@ struct frame *frame_error(const char *code, const char *message, const char *re,
 struct frame *frame_chat(
     struct user_id from, struct user_id to, const char *text, int64_t wall_ms); /* TO 0: to all */
 struct frame *frame_signal(struct user_id from, const char *data, size_t len);
-struct frame *frame_incoming_call(
-    struct user_id from, const char *call_id, const char *name, int64_t expires_in_ms);
-struct frame *frame_call_response(
-    struct user_id from, const char *call_id, const char *refusal, const char *id);
 struct frame *frame_call_end(struct user_id from, const char *call_id, enum call_reason reason);
 struct frame *frame_token_expiring(int64_t in_ms);
 struct frame *frame_goaway(const char *reason, int64_t reconnect_in_ms);
@@ -53,6 +50,16 @@ struct frame *frame_ack_token(const char *id, int64_t expires_ms);
 struct frame *frame_ack_delivered(const char *id, unsigned delivered);
 struct frame *frame_ack_call(const char *id, const char *call_id);
 struct frame *frame_ack_status(const char *id, enum status status);
+
+/* What a call begins with; GRANT is for its iceServers, and to who receives it. */
+struct frame *frame_incoming_call(struct user_id from, const char *call_id, const char *name,
+    int64_t expires_in_ms, const struct turn_grant *grant);
+
+/* Both are a call_response. A refusal's CALL_ID may be NULL. */
+struct frame *frame_call_started(
+    struct user_id from, const char *call_id, const struct turn_grant *grant, const char *id);
+struct frame *frame_call_refused(
+    struct user_id from, const char *call_id, const char *reason, const char *id);
 
 /* call_state: MISSING is the party who is away, for RESUME_IN_MS more at the most; 0: none is. */
 struct frame *frame_call_state(const char *call_id, enum call_state state, struct user_id peer,

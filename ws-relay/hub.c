@@ -54,6 +54,14 @@ persist(struct hub *h, enum persist_kind kind, struct user_id user)
 	return &e->persist;
 }
 
+struct turn_grant
+turn_grant_to(const struct hub *h, struct user_id user)
+{
+	return (struct turn_grant){
+		.settings = h->settings.turn, .user = user, .now_s = h->wall_ms / 1000
+	};
+}
+
 void
 timer_init(struct timer *t, enum timer_kind kind, void *owner)
 {

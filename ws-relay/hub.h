@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/turn.h"
 #include "domain/call.h"
 #include "domain/user.h"
 #include "frame.h"
@@ -18,6 +19,7 @@ struct hub_settings {
 	int64_t ring_timeout_ms;
 	int64_t call_grace_ms; /* how long a party of a call may be gone */
 	int64_t call_max_ms;
+	const struct turn_settings *turn; /* the caller's, for as long as the hub is there */
 	int heartbeat_ms; /* told in welcome, as the next two: they are the connections' business */
 	int messages_per_s;	  /* 0: no limit */
 	int user_connections;	  /* at most, for one user */

@@ -162,6 +162,9 @@ void send_error(struct hub *h, const struct conn *to, const struct message *re, 
     const char *message);
 struct persist *persist(struct hub *h, enum persist_kind kind, struct user_id user);
 
+/* What USER gets now of the STUN and TURN servers (hub.c). */
+struct turn_grant turn_grant_to(const struct hub *h, struct user_id user);
+
 /* Timers (hub.c). Arming an armed timer starts it anew; disarming a stopped one is fine. */
 void timer_init(struct timer *t, enum timer_kind kind, void *owner);
 void timer_arm(struct hub *h, struct timer *t, int64_t length_ms);
@@ -235,8 +238,8 @@ void calls_party_gone(struct hub *h, struct leg *leg); /* TIMER_ABSENT */
 void calls_revoked(struct hub *h, struct conn *c);
 void leg_init(struct leg *leg, struct call *call, struct member *user);
 void leg_fini(struct hub *h, struct leg *leg);
-void leg_ring(
-    struct hub *h, const struct call *call, const struct conn *c); /* the callee's, on C */
+void leg_ring(struct hub *h, const struct call *call,
+    const struct conn *c); /* the callee's, on C; NULL: on all her connections */
 void mail_send(struct hub *h, const struct mail *mail, struct conn_id to);
 void mail_clear(struct mail *mail);
 void legs_tell_state(

@@ -108,11 +108,18 @@ void
 leg_ring(struct hub *h, const struct call *call, const struct conn *c)
 {
 	const struct member *caller = call->caller.user;
+	const struct turn_grant grant = turn_grant_to(h, call->callee.user->id);
 	int64_t left_ms = call->timer.due_ms - h->now_ms;
+	struct frame *f = frame_incoming_call(
+	    caller->id, call->id, caller->name, left_ms > 0 ? left_ms : 0, &grant);
 
-	send_frame(h, c->id,
-	    frame_incoming_call(caller->id, call->id, caller->name, left_ms > 0 ? left_ms : 0));
-	mail_send(h, &call->callee.mail, c->id);
+	for (const struct conn *to = call->callee.user->conns; to != NULL; to = to->next) {
+		if (c != NULL && to != c)
+			continue;
+		send_frame(h, to->id, frame_ref(f));
+		mail_send(h, &call->callee.mail, to->id);
+	}
+	frame_unref(f);
 }
 
 /* May C take part in CALL's signalling? While it rings, all the callee's connections may; and any

@@ -24,6 +24,9 @@ enum {
 	CALL_MAX_MS = 4 * 3600 * 1000,
 };
 
+/* A credential outlives the call that it is for, and the longest ring before it. */
+_Static_assert(TURN_TTL_S > CALL_MAX_MS / 1000 + 3600, "TURN_TTL_S is too short");
+
 struct server {
 	struct relay relay;
 	struct ev_loop *loop;
@@ -405,6 +408,7 @@ start_relay(struct server *s, const struct config *c)
 		.ring_timeout_ms = c->ring_timeout_s * INT64_C(1000),
 		.call_grace_ms = c->call_grace_s * INT64_C(1000),
 		.call_max_ms = CALL_MAX_MS,
+		.turn = &c->turn,
 		.heartbeat_ms = PING_INTERVAL_MS,
 		.messages_per_s = c->ws_rate,
 		.user_connections = USER_CONNECTIONS_MAX,

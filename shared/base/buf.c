@@ -88,3 +88,9 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	va_end(ap);
 	b->len += (size_t)n;
 }
+
+void
+buf_fail(struct buf *b)
+{
+	b->failed = true;
+}

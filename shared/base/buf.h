@@ -23,3 +23,6 @@ void buf_clear(struct buf *b); /* forgets the content and a failure, keeps the m
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* What belongs here could not be made: B fails, as if there were no memory for it. */
+void buf_fail(struct buf *b);

@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 
-enum kind { INT, TEXT, ADDRESS, ORIGINS, CHOICE };
+enum kind { INT, TEXT, ADDRESS, ORIGINS, TURN_URLS, TURN_SECRETS, CHOICE };
 
 struct setting {
 	const char *name;
@@ -40,6 +40,8 @@ static const struct setting settings[] = {
 	{ "TELEMED_PRESENCE_GRACE", INT, AT(presence_grace_s), "10", 0, 3600, NULL },
 	{ "TELEMED_RING_TIMEOUT", INT, AT(ring_timeout_s), "45", 1, 3600, NULL },
 	{ "TELEMED_CALL_GRACE", INT, AT(call_grace_s), "30", 0, 3600, NULL },
+	{ "TELEMED_TURN_URLS", TURN_URLS, AT(turn), "", 0, 0, NULL },
+	{ "TELEMED_TURN_SECRET", TURN_SECRETS, AT(turn), "", 0, 0, NULL },
 	{ "TELEMED_LOG_LEVEL", CHOICE, AT(log_level), "info", 0, 0, log_levels },
 	{ "TELEMED_VISIBILITY", CHOICE, AT(visibility), "all", 0, 0, visibilities },
 	{ "TELEMED_DOCTOR_SIGNUP", CHOICE, AT(doctor_signup), "open", 0, 0, signups },
@@ -115,6 +117,30 @@ read_origins(const struct setting *s, const char *value, char *out, char *why)
 }
 
 static enum err
+read_turn_urls(const struct setting *s, const char *value, struct turn_settings *out, char *why)
+{
+	if (turn_urls_read(out, value) == ERR_OK)
+		return ERR_OK;
+	snprintf(why, CONFIG_WHY_SIZE,
+	    "%s must be a list of at most %d like "
+	    "stun:turn.example,turn:turn.example:3478?transport=udp, in lower case.",
+	    s->name, TURN_URLS_MAX);
+	return ERR_INVALID;
+}
+
+static enum err
+read_turn_secrets(const struct setting *s, const char *value, struct turn_settings *out, char *why)
+{
+	if (turn_secrets_read(out, value) == ERR_OK)
+		return ERR_OK;
+	snprintf(why, CONFIG_WHY_SIZE,
+	    "%s must be one secret, or two separated by a comma, each of %d to %d printable ASCII "
+	    "characters without blanks.",
+	    s->name, TURN_SECRET_BYTES_MIN, TURN_SECRET_BYTES_MAX);
+	return ERR_INVALID;
+}
+
+static enum err
 read_choice(const struct setting *s, const char *value, int *out, char *why)
 {
 	int n;
@@ -150,6 +176,10 @@ read_setting(struct config *c, const struct setting *s, char *why)
 		return read_address(s, value, field, why);
 	case ORIGINS:
 		return read_origins(s, value, field, why);
+	case TURN_URLS:
+		return read_turn_urls(s, value, field, why);
+	case TURN_SECRETS:
+		return read_turn_secrets(s, value, field, why);
 	case CHOICE:
 		return read_choice(s, value, field, why);
 	}
@@ -198,6 +228,22 @@ read_secret(struct config *c, char *why)
 	return ERR_OK;
 }
 
+/* A TURN server is of no use without a secret, and a secret without a TURN server is a mistake. */
+static enum err
+check_turn(const struct turn_settings *t, char *why)
+{
+	bool relay = turn_settings_relay(t);
+
+	if (relay == (t->secret_count > 0))
+		return ERR_OK;
+	snprintf(why, CONFIG_WHY_SIZE, "%s",
+	    relay ? "TELEMED_TURN_SECRET must be set where TELEMED_TURN_URLS names a turn: or "
+		    "turns: server."
+		  : "TELEMED_TURN_URLS must name a turn: or turns: server where "
+		    "TELEMED_TURN_SECRET is set.");
+	return ERR_INVALID;
+}
+
 enum err
 config_load(struct config *c, char why[CONFIG_WHY_SIZE])
 {
@@ -208,6 +254,8 @@ config_load(struct config *c, char why[CONFIG_WHY_SIZE])
 		if ((e = read_setting(c, &settings[i], why)) != ERR_OK)
 			return e;
 	}
+	if ((e = check_turn(&c->turn, why)) != ERR_OK)
+		return e;
 	return read_secret(c, why);
 }
 

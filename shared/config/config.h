@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/turn_settings.h"
 
 enum {
 	CONFIG_TEXT_SIZE = 1024,
@@ -32,6 +33,7 @@ struct config {
 	int presence_grace_s;
 	int ring_timeout_s;
 	int call_grace_s;
+	struct turn_settings turn;
 	enum log_level log_level;
 	int visibility;	   /* what the wire calls it; only "all" so far */
 	int doctor_signup; /* only "open" so far */

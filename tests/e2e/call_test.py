@@ -39,10 +39,11 @@ async def test_the_answer_and_the_ringing_say_who_it_is(stack):
     p, d = await both(stack)
     await p.send("call_start", to=d.user, id="m", callId="A.z_0:9-")
     assert await p.wait("call_response") == {"type": "call_response", "from": d.user.id, "id": "m",
-                                             "data": {"callId": "A.z_0:9-", "ok": True}}
+                                             "data": {"callId": "A.z_0:9-", "ok": True, "iceServers": []}}
     got = await d.wait("incoming_call")
     assert 0 < got["data"].pop("expiresInMs") <= 45000
-    assert got == {"type": "incoming_call", "from": p.user.id, "data": {"callId": "A.z_0:9-", "name": p.user.name}}
+    assert got == {"type": "incoming_call", "from": p.user.id,
+                   "data": {"callId": "A.z_0:9-", "name": p.user.name, "iceServers": []}}
 
 
 async def test_the_server_makes_the_call_id_where_none_is_given(stack):
@@ -171,7 +172,8 @@ async def test_one_call_start_sent_twice_is_one_call(stack):
     await p.send("call_start", to=d.user, id="m2", callId="same")
     await p.until(lambda: p.count("call_response") == 3, "third answer")
     for i, answer in enumerate(p.all("call_response")):
-        assert answer == {"type": "call_response", "from": d.user.id, "id": f"m{i}", "data": {"callId": "same", "ok": True}}
+        assert answer == {"type": "call_response", "from": d.user.id, "id": f"m{i}",
+                          "data": {"callId": "same", "ok": True, "iceServers": []}}
     await d.barrier()
     assert d.count("incoming_call") == 1
     assert stack.sql("SELECT count(*) FROM call WHERE caller_id = ?", p.user.id) == [(1,)]

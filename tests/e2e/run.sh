@@ -86,7 +86,11 @@ bad_setting() {
 for setting in TELEMED_PORT=0 TELEMED_PORT=65536 TELEMED_PORT=http TELEMED_BIND=localhost TELEMED_TOKEN_TTL=0 \
 	TELEMED_BCRYPT_COST=3 TELEMED_BCRYPT_COST=16 TELEMED_ALLOWED_ORIGINS=clinic.example TELEMED_WS_RATE=-1 \
 	TELEMED_AUTH_RATE=1.5 TELEMED_PRESENCE_GRACE=x TELEMED_RING_TIMEOUT=0 \
-	TELEMED_LOG_LEVEL=loud TELEMED_JWT_SECRET=short; do
+	TELEMED_LOG_LEVEL=loud TELEMED_JWT_SECRET=short TELEMED_TURN_URLS=turn.example; do
 	bad_setting "${setting%%=*}" "${setting#*=}"
 	ok "stops the start for $setting"
 done
+bad_setting TELEMED_TURN_URLS turn:turn.example && [[ $detail == *TELEMED_TURN_SECRET* ]]
+ok 'stops the start for a TURN server without a secret'
+bad_setting TELEMED_TURN_SECRET hush-hush-hush-hush && [[ $detail == *TELEMED_TURN_URLS* && $detail != *hush* ]]
+ok 'stops the start for a secret without a TURN server, and does not say it'

@@ -13,6 +13,7 @@ struct seen {
 	const char *call_id;
 	const char *reason;
 	const struct json *data;
+	const struct frame *frame;
 	int64_t from;
 };
 
@@ -173,6 +174,10 @@ read_call_response(struct world *w, struct client *c, const struct seen *s)
 
 	if (m == NULL)
 		return;
+	if (ok)
+		ice_read(w, c, s->frame);
+	else if (json_member(s->data, "iceServers") != NULL)
+		broken(w, RULE_ICE, "call %s is refused with servers", s->call_id);
 	if (m->type != MESSAGE_CALL_START || s->from != m->to ||
 	    (m->with_call_id && !is(s->call_id, m->call_id)))
 		broken(
@@ -205,6 +210,7 @@ read_incoming_call(struct world *w, struct client *c, const struct seen *s)
 		json_member(s->data, "expiresInMs"), 0, w->settings.ring_timeout_ms, &ms) ||
 	    !is(json_string(json_member(s->data, "name")), t->party[0]->row.name))
 		broken(w, RULE_FRAMES, "call %s rings for how long, from whom?", t->id);
+	ice_read(w, c, s->frame);
 	is_told(w, c, t);
 	c->rung_at = t->line[1].count;
 	c->taken = 0;
@@ -399,7 +405,7 @@ void
 client_reads(struct world *w, struct client *c, const struct frame *f)
 {
 	char why[JSON_WHY_SIZE] = "no memory";
-	struct seen s = { .root = NULL };
+	struct seen s = { .frame = f };
 
 	if (f == NULL || json_parse(f->text, f->len, &s.root, why) != ERR_OK) {
 		broken(w, RULE_FRAMES, "#%u is sent what is not JSON: %s", (unsigned)c->id.v, why);

@@ -5,9 +5,18 @@
 #include "world.h"
 #include "json/json.h"
 
+/* A list that is being read. */
+struct reading {
+	struct world *w;
+	enum status *shown;
+};
+
 static void
-read_entry(struct world *w, const struct json *u, enum status *shown)
+read_entry(void *context, const struct json *u)
 {
+	const struct reading *r = context;
+	struct world *w = r->w;
+	enum status *shown = r->shown;
 	struct person *p = NULL;
 	int64_t id = 0;
 	const char *name = json_string(json_member(u, "name"));
@@ -44,22 +53,31 @@ object_len(const char *text, size_t len)
 	return 0;
 }
 
-static void
-read_entries(struct world *w, const char *text, size_t len, enum status *shown)
+bool
+list_each(const char *text, size_t len, void (*fn)(void *context, const struct json *entry),
+    void *context)
 {
 	char why[JSON_WHY_SIZE];
-	struct json *u;
+	struct json *entry;
 
 	for (size_t at = 1, n; at < len && (n = object_len(text + at, len - at)) > 0; at += n) {
 		size_t comma = text[at] == ',' ? 1 : 0;
 
-		if (json_parse(text + at + comma, n - comma, &u, why) != ERR_OK) {
-			broken(w, RULE_LIST, "an entry of the list is not JSON");
-			return;
-		}
-		read_entry(w, u, shown);
-		json_free(u);
+		if (json_parse(text + at + comma, n - comma, &entry, why) != ERR_OK)
+			return false;
+		fn(context, entry);
+		json_free(entry);
 	}
+	return true;
+}
+
+static void
+read_entries(struct world *w, const char *text, size_t len, enum status *shown)
+{
+	struct reading r = { .w = w, .shown = shown };
+
+	if (!list_each(text, len, read_entry, &r))
+		broken(w, RULE_LIST, "an entry of the list is not JSON");
 }
 
 void

@@ -38,6 +38,7 @@ static const char *const rules[RULE__COUNT] = {
 	[RULE_CALL_STATE] = "call_state is true, and comes at every change",
 	[RULE_RESUME] = "a call is on the connection that has it, and moves by call_resume",
 	[RULE_FAREWELL] = "a call that a restart has ended is told once to who comes back",
+	[RULE_ICE] = "who is told of a call is told of its servers, with credentials of her own",
 	[RULE_REST] = "at rest no call is live, and the store says what is so",
 };
 
@@ -122,11 +123,34 @@ choose_settings(struct world *w)
 		.ring_timeout_ms = any_of(w, rings, COUNT_OF(rings)),
 		.call_grace_ms = any_of(w, call_graces, COUNT_OF(call_graces)),
 		.call_max_ms = any_of(w, longest, COUNT_OF(longest)),
+		.turn = &w->turn,
 		.heartbeat_ms = 25000,
 		.messages_per_s = 50,
 		.user_connections = CLIENTS_EACH_MAX,
 		.list_interval_ms = 100,
 	};
+}
+
+/* Nothing, a STUN server, a TURN server, or all there can be. By the seed alone, so that it is the
+ * same history with each. */
+static void
+choose_turn(struct world *w)
+{
+	static const struct {
+		const char *urls, *secrets;
+	} all[] = {
+		{ "", "" },
+		{ "stun:stun.example", "" },
+		{ "turn:turn.example", "0123456789abcdef" },
+		{ "turn:turn.example,stun:stun.example,turns:turn.example?transport=tcp",
+		    "0123456789abcdef,a-new-secret-of-thirty-two-bytes" },
+	};
+	size_t i = w->seed % COUNT_OF(all);
+
+	w->turn = (struct turn_settings){ .url_count = 0 };
+	if (turn_urls_read(&w->turn, all[i].urls) != ERR_OK ||
+	    turn_secrets_read(&w->turn, all[i].secrets) != ERR_OK)
+		abort();
 }
 
 static void
@@ -178,6 +202,7 @@ run_history(struct world *w, uint64_t seed)
 	w->now_ms = prng_chance(&w->prng, 50) ? 1 : INT64_C(1) << 40;
 	w->wall_ms = INT64_C(1800000000000);
 	choose_settings(w);
+	choose_turn(w);
 	choose_habits(w);
 	populate(w);
 	events = EVENTS_MIN + prng_below(&w->prng, EVENTS_SPREAD);

@@ -8,7 +8,7 @@
  * store.c: the database and its thread.
  *
  * client.c: what a client is sent, read as JSON and judged; v1.c: what only telemed.v1 is sent;
- * list.c: the user list, whole and as changes.
+ * list.c: the user list, whole and as changes; ice.c: the servers for a call.
  *
  * model.c, talk.c: what is true by the rules, worked out anew from the events alone; of people, and
  * of calls.
@@ -63,6 +63,7 @@ enum rule {
 	RULE_CALL_STATE,
 	RULE_RESUME,
 	RULE_FAREWELL,
+	RULE_ICE,
 	RULE__COUNT
 };
 
@@ -224,6 +225,7 @@ struct world {
 
 	struct hub *hub; /* NULL: it is down */
 	struct hub_settings settings;
+	struct turn_settings turn;
 	unsigned life; /* counts the hubs */
 	bool loading;
 	int64_t now_ms;
@@ -326,6 +328,13 @@ bool said_means(const struct said *s, const struct talk *t); /* nothing in S nam
 
 /* Has the party SIDE of T done, or failed to do, what a call ends for by REASON? */
 bool talk_ends_by(const struct talk *t, enum call_reason reason, int side);
+
+/* ice.c: F, which C is sent, begins a call. */
+void ice_read(struct world *w, const struct client *c, const struct frame *f);
+
+/* list.c: calls FN for each object of TEXT, a JSON array of them; false: one is not JSON. */
+bool list_each(const char *text, size_t len, void (*fn)(void *context, const struct json *entry),
+    void *context);
 
 /* list.c: the user list, read and held against the model. */
 void list_read(struct world *w);

@@ -381,7 +381,7 @@ async def ring(patient, doctor, call_id="c1"):
     """patient and doctor are connections; returns when the call rings, with the doctor's incoming_call."""
     await patient.send("call_start", to=doctor.user, callId=call_id)
     answer = await patient.wait("call_response")
-    assert answer["data"] == {"callId": call_id, "ok": True}, answer
+    assert answer["data"] == {"callId": call_id, "ok": True, "iceServers": answer["data"].get("iceServers")}, answer
     return await doctor.wait("incoming_call", lambda m: m["data"]["callId"] == call_id)
 
 

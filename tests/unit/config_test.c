@@ -80,6 +80,8 @@ everything_has_a_default(void **state)
 	assert_int_equal(c.presence_grace_s, 10);
 	assert_int_equal(c.ring_timeout_s, 45);
 	assert_int_equal(c.call_grace_s, 30);
+	assert_int_equal(c.turn.url_count, 0);
+	assert_int_equal(c.turn.secret_count, 0);
 	assert_int_equal(c.log_level, LOG_INFO);
 	assert_int_equal(c.visibility, 0);
 	assert_int_equal(c.doctor_signup, 0);
@@ -377,6 +379,59 @@ the_secret_is_looked_for_in_the_data_directory(void **state)
 	assert_int_equal(c.secret[31], 'e');
 }
 
+#define TURN_URL    "turn:turn.example"
+#define TURN_SECRET "hush-hush-hush-hush"
+
+static void
+turn_servers_and_secrets_come_together(void **state)
+{
+	struct config c;
+
+	(void)state;
+	set("TELEMED_TURN_URLS", "stun:stun.example");
+	assert_int_equal(load().turn.url_count, 1);
+	set("TELEMED_TURN_SECRET", TURN_SECRET "," TURN_SECRET "2");
+	refuse("TELEMED_TURN_URLS", "stun:stun.example", "must name a turn: or turns: server");
+	refuse("TELEMED_TURN_URLS", "", "must name a turn: or turns: server");
+	set("TELEMED_TURN_URLS", "stun:stun.example," TURN_URL);
+	c = load();
+	assert_int_equal(c.turn.url_count, 2);
+	assert_string_equal(c.turn.urls[1].text, TURN_URL);
+	assert_int_equal(c.turn.secret_count, 2);
+	assert_string_equal(c.turn.secrets[0].text, TURN_SECRET);
+	refuse("TELEMED_TURN_SECRET", "", "must be set where TELEMED_TURN_URLS names a turn:");
+}
+
+static void
+bad_turn_settings_are_refused(void **state)
+{
+	(void)state;
+	refuse("TELEMED_TURN_URLS", "turn.example", "at most 8 like stun:turn.example,turn:");
+	set("TELEMED_TURN_URLS", TURN_URL);
+	refuse("TELEMED_TURN_SECRET", "short", "16 to 256");
+	refuse("TELEMED_TURN_SECRET", TURN_SECRET ",", "two separated by a comma");
+}
+
+/* The sentence is shown on a terminal and kept in a log. */
+static void
+a_refusal_does_not_say_the_secret(void **state)
+{
+	static const char *const bad[] = { TURN_SECRET " ", TURN_SECRET ",hush",
+		TURN_SECRET "," TURN_SECRET "," TURN_SECRET };
+	char why[CONFIG_WHY_SIZE] = "";
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		set("TELEMED_TURN_SECRET", bad[i]);
+		assert_int_equal(config_load(&c, why), ERR_INVALID);
+		assert_row(why, strstr(why, "hush") == NULL);
+	}
+	set("TELEMED_TURN_SECRET", TURN_SECRET);
+	assert_int_equal(config_load(&c, why), ERR_INVALID);
+	assert_row(why, strstr(why, "hush") == NULL);
+}
+
 static void
 a_path_stands_below_the_data_directory(void **state)
 {
@@ -417,6 +472,9 @@ main(void)
 		TEST(a_file_of_32_to_1024_bytes_is_a_secret),
 		TEST(every_byte_of_the_file_counts),
 		TEST(the_secret_is_looked_for_in_the_data_directory),
+		TEST(turn_servers_and_secrets_come_together),
+		TEST(bad_turn_settings_are_refused),
+		TEST(a_refusal_does_not_say_the_secret),
 		TEST(a_path_stands_below_the_data_directory),
 	};
 
