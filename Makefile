@@ -43,7 +43,7 @@ help:
 	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
-	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, the layers'
+	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
 	@echo 'make sim       the hub under random histories: SEED= N='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
@@ -62,7 +62,7 @@ sanitize:
 	@$(MAKE) --no-print-directory test SANITIZE=1 CC=$(CC)
 
 lint: deps-lint
-	@$(MAKE) --no-print-directory -s $(SCHEMAS)
+	@$(MAKE) --no-print-directory -s $(SCHEMAS) $(BROWSER)
 	@tests/lint/run $(BUILD)
 
 format:
