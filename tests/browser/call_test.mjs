@@ -49,7 +49,7 @@ await main(async () => {
 
 	await scene('mute, camera off, and chat in the call', async (patient, doctor) => {
 		await consult(patient, doctor);
-		for (const [p, other] of [[patient, doctor], [doctor, patient]]) {
+		await Promise.all([[patient, doctor], [doctor, patient]].map(async ([p, other]) => {
 			equal(await pressed(p, MICROPHONE), 'false', 'microphone');
 			await toggle(p, MICROPHONE, 'true');
 			await other.hearsNothing();
@@ -61,7 +61,7 @@ await main(async () => {
 			await other.hears();
 			await until(async () => await other.brightness() > 20, 'the picture again');
 			await other.seesAndHears();
-		}
+		}));
 		// The chat is with the other already.
 		await patient.chat.getByRole('heading', { name: doctor.name }).waitFor();
 		await doctor.chat.getByRole('heading', { name: patient.name }).waitFor();

@@ -25,7 +25,7 @@ async function launch() {
 	});
 	return browser;
 }
-atEnd(async () => browser?.close());
+atEnd(async () => browser?.close(), 'first');
 
 /** Runs in the page before its own code: keeps what the page makes, and tells of what the CSP stops. */
 function spy({ iceTransportPolicy, noDevices }) {

@@ -9,6 +9,7 @@ const FOLDER = join(ROOT, 'docs/images');
 const MOST_BYTES = 60_000;
 
 async function picture(person, name) {
+	await person.page.evaluate(() => scrollTo(0, 0));
 	const path = join(FOLDER, `${name}.png`);
 	await person.page.screenshot({ path, animations: 'disabled', caret: 'hide' });
 	const { size } = statSync(path);
@@ -19,7 +20,7 @@ async function picture(person, name) {
 await main(() => test('the screenshots', async () => {
 	mkdirSync(FOLDER, { recursive: true });
 	const stack = await Stack.start();
-	const options = { viewport: { width: 800, height: 560 }, colorScheme: 'light', reducedMotion: 'reduce' };
+	const options = { viewport: { width: 920, height: 560 }, colorScheme: 'light', reducedMotion: 'reduce' };
 	const arrive = (name, role) => Person.arrive(stack, { name, role, ...options });
 	const patient = await arrive('Pat Doe', 'PATIENT');
 	await picture(patient, 'sign-in');

@@ -51,13 +51,14 @@ let count = 0;
 let failed = 0;
 const witnesses = []; // what is asked after every test whether something went wrong that the test itself does not look at
 const reporters = []; // what has something to tell of a failure, and of what happened since the test before it
-const stops = []; // what ends with the program, the newest first
+const stops = { first: [], last: [] }; // what ends with the program, the newest first
 
 /** LOOK() is called after every test, and returns what has gone wrong since, as lines. */
 export const witness = (look) => witnesses.push(look);
 /** TELL(name of the test, whether it failed) is called after every test, and returns lines for one that failed. */
 export const reporter = (tell) => reporters.push(tell);
-export const atEnd = (stop) => stops.unshift(stop);
+/** STOP() is called at the end; WHEN: the browser ends `first`, so that it does not see the programs go. */
+export const atEnd = (stop, when = 'last') => stops[when].unshift(stop);
 
 const indented = (text) => String(text).trimEnd().split('\n').map((line) => `# ${line}`).join('\n');
 
@@ -99,7 +100,7 @@ export async function main(tests) {
 	}
 	await test('everything stops, and has nothing to complain of', async () => {
 		const trouble = [];
-		for (const stop of stops)
+		for (const stop of [...stops.first, ...stops.last])
 			await stop().catch((e) => trouble.push(e.message));
 		check(trouble.length === 0, trouble.join('\n'));
 	});

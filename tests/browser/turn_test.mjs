@@ -3,7 +3,7 @@
 import { Stack, Turn, equal, main, until } from './support.mjs';
 import { consult, couple, hangUp, inCall, scenes } from './person.mjs';
 
-const SECRET = 'the secret that telemed and coturn share';
+const SECRET = 'what-telemed-and-coturn-share';
 
 await main(async () => {
 	const turn = await Turn.start(SECRET);
