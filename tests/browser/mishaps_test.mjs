@@ -65,7 +65,8 @@ function meddle({ losing, losingAnswerTo, delaying, ms }) {
 function watchText(selector) {
 	const place = document.querySelector(selector);
 	window.__texts = [];
-	new MutationObserver(() => window.__texts.push(place.textContent)).observe(place, { childList: true, characterData: true, subtree: true });
+	new MutationObserver(() => window.__texts.push(place.textContent))
+		.observe(place, { childList: true, characterData: true, subtree: true });
 }
 
 /** Counts what would be heard: in __sounds, the AudioContexts and the tones begun. */
@@ -174,8 +175,9 @@ await main(async () => {
 	await test('a token is to be renewed, and the server fails once', async () => {
 		renewing = await Person.arrive(shortLived, { name: 'Rita Renewing', role: 'PATIENT' });
 		renewing.expectFailures();
+		const problem = { code: 'unavailable', title: 'Not now', status: 503 };
 		await renewing.page.route('**/auth/refresh', (route) => route.fulfill({ status: 503,
-			contentType: 'application/problem+json', body: JSON.stringify({ code: 'unavailable', title: 'Not now', status: 503 }) }), { times: 1 });
+			contentType: 'application/problem+json', body: JSON.stringify(problem) }), { times: 1 });
 		failed = later(renewing.page.waitForResponse((r) => r.url().endsWith('/auth/refresh') && r.status() === 503));
 		await renewing.register();
 		firstToken = (await kept(renewing))['telemed.token'];
@@ -287,12 +289,12 @@ await main(async () => {
 		await doctor.page.keyboard.type('I am writ');
 		await patient.call(doctor);
 		await doctor.isRungBy(patient);
-		equal(await focus(doctor), 'ring-title', 'the focus');
 		await doctor.page.keyboard.type('ing to you ');
 		await doctor.page.keyboard.press('Enter');
 		await pause(300); // time to do what they must not
 		await patient.callState('ringing');
 		await doctor.isRungBy(patient);
+		equal(await focus(doctor), 'ring-title', 'the focus');
 		await doctor.decline();
 		await patient.callIsOver(`${doctor.name} declined`);
 		await doctor.callIsOver();
@@ -380,7 +382,7 @@ await main(async () => {
 		await second.page.unroute('**/calls?*before=*');
 	});
 
-	await scene('whoever logs in next in a window is not shown the past calls of the one before', async (patient, doctor, second, other) => {
+	await scene('who logs in next is not shown the past calls of the one before', async (patient, doctor, second, other) => {
 		const next = Object.assign(Object.create(second), { email: patient.email, name: patient.name });
 		second.expectFailures();
 		await haveCalled(second, other, 1);

@@ -25,7 +25,11 @@ async function launch() {
 	});
 	return browser;
 }
-atEnd(async () => browser?.close(), 'first');
+atEnd(async () => {
+	for (const p of people)
+		p.expectFailures(); // the browser may end a page's connection before the page
+	await browser?.close();
+}, 'first');
 
 /** Runs in the page before its own code: keeps what the page makes, and tells of what the CSP stops. */
 function spy({ iceTransportPolicy, noDevices }) {
