@@ -61,6 +61,7 @@ export class Consultation {
     this.#telemed = telemed;
     this.#people = people;
     this.#chat = chat;
+    telemed.on('session', () => this.#sessionChanged());
     telemed.on('call', () => this.#callChanged());
     telemed.on('connection', () => this.#show());
     onRing({ accept: () => this.#accept(), decline: () => this.#decline() });
@@ -82,7 +83,7 @@ export class Consultation {
       await this.#telemed.startCall(doctor);
       this.#connect();
     } catch (error) {
-      notice(sentence(error));
+      if (this.#telemed.signedIn) notice(sentence(error));
       if (this.#call === null) this.#closeDevices();
     } finally {
       if (this.#placing === attempt) this.#placing = null;
@@ -107,6 +108,7 @@ export class Consultation {
     this.#call = call;
     this.#signals = [];
     if (this.#placing === null) this.#off = remembered(call.id);
+    else remember(call.id, this.#off);
     this.#hasBeenConnected = false;
     call.on('signal', ({ data }) => {
       if (this.#media === null && this.#signals.length < SIGNALS_KEPT) this.#signals.push(data);
@@ -158,17 +160,25 @@ export class Consultation {
   }
 
   async #hangUp() {
-    if (this.#call === null) {
-      this.#placing = null;
-      this.#closeDevices();
-      this.#leave();
-      return;
-    }
+    if (this.#call === null) return this.#giveUp();
     try {
       await this.#call.end();
     } catch (error) {
       notice(sentence(error));
     }
+  }
+
+  /** What was to be a call does not become one. */
+  #giveUp() {
+    this.#placing = null;
+    this.#closeDevices();
+    this.#leave();
+  }
+
+  #sessionChanged() {
+    if (this.#telemed.signedIn) return;
+    sessionStorage.removeItem('switched-off');
+    if (this.#placing !== null) this.#giveUp();
   }
 
   /** @param {Call} call @param {number} by */
@@ -237,13 +247,13 @@ export class Consultation {
     this.#showSwitches();
   }
 
-  /** What is switched off stays so when the page is loaded again. */
+  /** What is switched off stays so when the page is loaded again; it may be before the devices are open. */
   #showSwitches() {
-    const tracks = this.#local?.getTracks() ?? [];
-    for (const track of tracks) track.enabled = !this.#off.has(track.kind);
+    const tracks = this.#local?.getTracks();
+    for (const track of tracks ?? []) track.enabled = !this.#off.has(track.kind);
     for (const [id, kind] of [['mute', 'audio'], ['camera', 'video']]) {
       byId(id).setAttribute('aria-pressed', String(this.#off.has(kind)));
-      byId(id).disabled = !tracks.some((track) => track.kind === kind);
+      byId(id).disabled = tracks !== undefined && !tracks.some((track) => track.kind === kind);
     }
   }
 
@@ -269,6 +279,7 @@ export class Consultation {
   #enter() {
     const peer = this.#call?.peer ?? this.#placing?.doctor;
     notice('');
+    this.#showSwitches();
     this.#show();
     byId('call').focus();
     if (peer !== undefined) this.#chat.open(peer, false);

@@ -19,6 +19,7 @@ function outcome({ direction, state, answeredAt, endedAt, reason }) {
 /** @param {Telemed} telemed */
 export function showHistory(telemed) {
   /** @type {string | undefined} */ let next;
+  let loads = 0; // only the newest counts
 
   /** @param {PastCall} call */
   function row(call) {
@@ -32,11 +33,11 @@ export function showHistory(telemed) {
   /** @param {string} [before] */
   async function load(before) {
     const list = byId('history');
-    const user = telemed.user?.id;
+    const mine = ++loads;
     byId('more-history').disabled = true;
     try {
       const page = await telemed.calls({ before, limit: 5 });
-      if (user !== telemed.user?.id) return;
+      if (mine !== loads) return;
       if (before === undefined) list.replaceChildren();
       list.append(...page.calls.map(row));
       if (list.children.length === 0) list.append(element('li', { className: 'hint' }, 'None yet.'));
@@ -45,11 +46,12 @@ export function showHistory(telemed) {
     } catch {
       // It is looked up again when the connection is back, and after the next call.
     } finally {
-      byId('more-history').disabled = false;
+      if (mine === loads) byId('more-history').disabled = false;
     }
   }
 
   function clear() {
+    loads++;
     byId('history').replaceChildren();
     byId('more-history').hidden = true;
   }

@@ -330,7 +330,7 @@ export class Telemed extends Emitter {
     try {
       await this.#start(call);
     } catch (error) {
-      if (isLost(error)) this.#store('end', call.id); // it may ring there all the same
+      if (isLost(error)) this.#endLater(call); // it may ring there all the same
       this.#finish(call, '', 0);
       throw error;
     }
@@ -360,7 +360,7 @@ export class Telemed extends Emitter {
     try {
       await this._request({ type: 'call_end', data: { callId: call.id } });
     } catch (error) {
-      if (isLost(error)) this.#store('end', call.id);
+      if (isLost(error)) this.#endLater(call);
       else if (!isNoCall(error)) throw error;
       this.#finish(call, 'hangup', this.user?.id ?? 0);
     }
@@ -789,6 +789,11 @@ export class Telemed extends Emitter {
     call.reason = reason;
     call._tell('end', { reason, by });
     this._tell('call', {});
+  }
+
+  /** The server is told when we are back; not where the call is over already, with its session perhaps. @param {Call} call */
+  #endLater(call) {
+    if (call === this.call) this.#store('end', call.id);
   }
 
   /** @param {CallElsewhere | null} elsewhere */
