@@ -30,10 +30,12 @@ HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c mes
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
+# The bench's own: they share nothing with what they measure.
+BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limit/limit
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim bench deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -82,13 +84,19 @@ $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
 
 .PHONY: tests
-tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim
+tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/peers/limit/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
