@@ -22,6 +22,7 @@ enum {
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
 	LIST_INTERVAL_MS = 100, /* between two user lists */
 	CALL_MAX_MS = 4 * 3600 * 1000,
+	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */
 };
 
 /* A credential outlives the call that it is for, and the longest ring before it. */
@@ -322,8 +323,8 @@ start_lws(struct server *s)
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_VALIDATE_UTF8 |
-			   LWS_SERVER_OPTION_DISABLE_IPV6,
+		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_DISABLE_IPV6,
+		.pt_serv_buf_size = READ_AT_ONCE,
 		.uid = -1,
 		.gid = -1,
 		.foreign_loops = loops,

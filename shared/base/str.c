@@ -1,5 +1,7 @@
 #include "base/str.h"
 
+#include <string.h>
+
 size_t
 utf8_decode(const char *s, size_t len, uint32_t *code_point)
 {
@@ -36,6 +38,58 @@ utf8_decode(const char *s, size_t len, uint32_t *code_point)
 	return n;
 }
 
+/* Eight bytes at a time: the high bit of each byte that is B, or is below B (of 0 to 128). */
+#define ALL(b) (UINT64_C(0x0101010101010101) * (b))
+
+static uint64_t
+bytes_below(uint64_t x, unsigned char b)
+{
+	return (x - ALL(b)) & ~x & ALL(0x80);
+}
+
+static uint64_t
+bytes_equal(uint64_t x, unsigned char b)
+{
+	return bytes_below(x ^ ALL(b), 1);
+}
+
+size_t
+plain_run(const char *s, size_t len)
+{
+	size_t n = 0;
+	uint64_t x;
+
+	for (; len - n >= sizeof(x); n += sizeof(x)) {
+		memcpy(&x, s + n, sizeof(x));
+		if (((x & ALL(0x80)) | bytes_below(x, 0x20) | bytes_equal(x, '"') |
+			bytes_equal(x, '\\') | bytes_equal(x, 0x7f)) != 0)
+			break;
+	}
+	return n;
+}
+
+bool
+utf8_valid(const char *s, size_t len)
+{
+	uint32_t code_point;
+	size_t step;
+	uint64_t x;
+
+	for (size_t n = 0; n < len; n += step) {
+		step = 1;
+		if (len - n >= sizeof(x)) {
+			memcpy(&x, s + n, sizeof(x));
+			if ((x & ALL(0x80)) == 0) {
+				step = sizeof(x);
+				continue;
+			}
+		}
+		if ((step = utf8_decode(s + n, len - n, &code_point)) == 0)
+			return false;
+	}
+	return true;
+}
+
 size_t
 utf8_count(const char *s, size_t len)
 {
@@ -44,6 +98,21 @@ utf8_count(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		n += ((unsigned char)s[i] & 0xc0) != 0x80;
 	return n;
+}
+
+char *
+format_int(int64_t v, char out[INT_TEXT_SIZE])
+{
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	char *at = out + INT_TEXT_SIZE - 1;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + left % 10);
+	while ((left /= 10) != 0);
+	if (v < 0)
+		*--at = '-';
+	return at;
 }
 
 bool
