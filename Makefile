@@ -30,12 +30,14 @@ HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c mes
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
+# What the browser tests have from npm; npm writes this file last.
+BROWSER := tests/browser/node_modules/.package-lock.json
 # The bench's own: they share nothing with what they measure.
 BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limit/limit
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim bench deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim screenshots bench deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -43,8 +45,9 @@ help:
 	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
-	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, the layers'
+	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
 	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
 	@echo 'make clean     forget what was built'
 
@@ -54,14 +57,14 @@ run: deps-run
 	@exec env --default-signal=INT,TERM scripts/run $(BUILD)
 
 test: deps-test
-	@$(MAKE) --no-print-directory -s programs tests
+	@$(MAKE) --no-print-directory -s programs tests $(BROWSER)
 	@tests/run $(BUILD) $(TESTS)
 
 sanitize:
 	@$(MAKE) --no-print-directory test SANITIZE=1 CC=$(CC)
 
 lint: deps-lint
-	@$(MAKE) --no-print-directory -s $(SCHEMAS)
+	@$(MAKE) --no-print-directory -s $(SCHEMAS) $(BROWSER)
 	@tests/lint/run $(BUILD)
 
 format:
@@ -100,6 +103,14 @@ $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/pe
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
+
+$(BROWSER): tests/browser/package.json tests/browser/package-lock.json
+	@echo 'telemed: npm ci in tests/browser' >&2
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+
+screenshots: deps-test
+	@$(MAKE) --no-print-directory -s programs $(BROWSER)
+	@TELEMED_BUILD=$(BUILD) node tests/browser/screenshots.mjs
 
 $(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
 

@@ -241,8 +241,8 @@ visit_interval(const struct connection *c, int64_t wall_s)
 {
 	int64_t left_ms = (c->expires_s - wall_s) * 1000;
 
-	if (c->v1 && !c->warned && left_ms > TOKEN_WARNING_MS)
-		left_ms -= TOKEN_WARNING_MS;
+	if (c->v1 && !c->warned)
+		left_ms = left_ms > TOKEN_WARNING_MS ? left_ms - TOKEN_WARNING_MS : 0;
 	return left_ms < PING_INTERVAL_MS ? left_ms : PING_INTERVAL_MS;
 }
 

@@ -218,7 +218,7 @@ calls_connected(struct hub *h, struct conn *c)
 
 /* The connection that LEG is on, if any, is about to lose the call to another one of its user's.
  * The doctor's is told so, as those that she has not answered on were; the caller's hears of the
- * end. */
+ * end, and one of v1, which knows the way back, of this as well. */
 static void
 oust(struct hub *h, const struct leg *leg)
 {
@@ -226,10 +226,10 @@ oust(struct hub *h, const struct leg *leg)
 
 	if (c == NULL)
 		return;
-	if (leg == &leg->call->callee)
+	if (leg == &leg->call->callee || c->v1)
 		send_frame(
 		    h, c->id, frame_call_end(c->user->id, leg->call->id, CALL_ANSWERED_ELSEWHERE));
-	else
+	if (leg == &leg->call->caller)
 		c->ousted = true;
 }
 

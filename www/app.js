@@ -53,7 +53,7 @@ telemed.addEventListener('session', (/** @type {any} */ { reason }) => {
   if (reason === 'expired') notice('Your session has run out. Please log in again.');
   else if (reason === 'revoked') notice('You have been logged out.');
   else if (telemed.signedIn) notice('');
-  if (telemed.signedIn) byId('people-title').scrollIntoView({ block: 'nearest' });
+  if (telemed.signedIn) byId('people-title').focus();
   else byId('login').elements.email.focus();
 });
 telemed.addEventListener('presence', showOwnStatus);

@@ -37,6 +37,10 @@ export class Chat {
     return byId('write').elements.message;
   }
 
+  get #list() {
+    return byId('log').querySelector('ol');
+  }
+
   /** @param {number} peer @param {boolean} [focus] */
   open(peer, focus = true) {
     if (this.#peer !== null) this.#drafts.set(this.#peer, this.#text.value);
@@ -45,7 +49,7 @@ export class Chat {
     byId('chat-hint').hidden = true;
     byId('conversation').hidden = false;
     byId('chat-peer').textContent = this.#people.name(peer);
-    byId('log').replaceChildren(...(this.#logs.get(peer) ?? []));
+    this.#list.replaceChildren(...(this.#logs.get(peer) ?? []));
     this.#scroll();
     this.#markRead(peer);
     this.#showReachable();
@@ -57,7 +61,7 @@ export class Chat {
     this.#logs.clear();
     this.#drafts.clear();
     this.#text.value = '';
-    byId('log').replaceChildren();
+    this.#list.replaceChildren();
     byId('chat-hint').hidden = false;
     byId('conversation').hidden = true;
   }
@@ -115,7 +119,7 @@ export class Chat {
     if (log.length > KEPT) log.shift()?.remove();
     this.#logs.set(peer, log);
     if (peer === this.#peer) {
-      byId('log').append(item);
+      this.#list.append(item);
       this.#scroll();
     }
     return item;

@@ -21,7 +21,7 @@ function farewell(call, name, byUs) {
     rejected: byUs ? 'You declined the call.' : `${name} declined.`,
     cancelled: byUs ? 'You cancelled the call.' : `${name} cancelled the call.`,
     no_answer: call.direction === 'out' ? `${name} did not answer.` : `You missed a call from ${name}.`,
-    answered_elsewhere: 'The call was answered on another window or device.',
+    answered_elsewhere: 'The call is on another window or device now.',
     disconnected: byUs ? 'The connection was lost, and the call has ended.' : `The connection to ${name} was lost, and the call has ended.`,
     max_duration: 'The call has reached the longest time that a call may take.',
     server_restart: 'The service was restarted. Please call again.',
@@ -202,6 +202,15 @@ export class Consultation {
     return call === null ? '' : call.peerName || this.#people.name(call.peer);
   }
 
+  /** What the other one will miss, where a device is lacking or was refused. */
+  get #lack() {
+    if (this.#local === null) return '';
+    const kinds = new Set(this.#local.getTracks().map((t) => t.kind));
+    if (kinds.size === 0) return ' Your camera and microphone cannot be used: you are neither seen nor heard.';
+    if (!kinds.has('audio')) return ' Your microphone cannot be used: you are not heard.';
+    return kinds.has('video') ? '' : ' Your camera cannot be used: you are not seen.';
+  }
+
   /** The call is in this window. */
   #enter() {
     notice('');
@@ -228,7 +237,8 @@ export class Consultation {
     const here = this.#call !== null && !byId('ring').open;
     view.hidden = !here;
     if (!here) return;
-    const [state, text] = this.#progress;
+    const [state, progress] = this.#progress;
+    const text = progress + this.#lack;
     const status = view.querySelector('[data-call-status]');
     view.dataset.state = state;
     if (status.textContent !== text) status.textContent = text;

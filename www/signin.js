@@ -12,7 +12,7 @@ function choose(chosen, focus = false) {
     const tab = byId(`${id}-tab`);
     tab.setAttribute('aria-selected', String(id === chosen));
     tab.tabIndex = id === chosen ? 0 : -1;
-    byId(id).hidden = id !== chosen;
+    byId(`${id}-panel`).hidden = id !== chosen;
     if (focus && id === chosen) tab.focus();
   }
 }
@@ -73,7 +73,7 @@ export function signIn(telemed) {
     });
   }
   byId('signin').querySelector('[role=tablist]').addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
-    const shown = forms.findIndex((id) => !byId(id).hidden);
+    const shown = forms.findIndex((id) => !byId(`${id}-panel`).hidden);
     const steps = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: 1, Home: shown, End: 1 - shown });
     if (!(event.key in steps)) return;
     event.preventDefault();

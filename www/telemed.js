@@ -233,6 +233,10 @@ export class Telemed extends EventTarget {
 
   /** Signs out. The token is dead and the connection closed, on this machine even where the server cannot be told. */
   async logout() {
+    // The socket goes before the server has heard of it: a call would wait for us to come back.
+    const { call } = this;
+    if (call !== null && (call.direction === 'out' || call.state === 'active'))
+      this._request({ type: 'call_end', data: { callId: call.id } }).catch(() => {});
     const told = this.#rest('POST', '/auth/logout');
     this.#end();
     await told;
@@ -373,8 +377,8 @@ export class Telemed extends EventTarget {
   /** @param {string} [reason] */
   #end(reason) {
     this.#shut();
-    this.#forget();
     this.#setToken(null);
+    this.#forget();
     this.#enter({ state: 'closed' });
     this.#tell('session', { reason });
   }
@@ -713,8 +717,14 @@ export class Telemed extends EventTarget {
 
   /** @param {any} message */
   #callEnd({ from, data }) {
-    if (this.call !== null && this.call.id === data.callId) this.#finish(this.call, data.reason, from);
-    if (this.elsewhere?.callId === data.callId && data.reason !== 'answered_elsewhere') this.#setElsewhere(null);
+    const { call } = this;
+    if (call !== null && call.id === data.callId) {
+      this.#finish(call, data.reason, from);
+      if (data.reason === 'answered_elsewhere')
+        this.#setElsewhere({ callId: call.id, peer: call.peer, state: 'ACTIVE', direction: call.direction });
+    } else if (this.elsewhere?.callId === data.callId && data.reason !== 'answered_elsewhere') {
+      this.#setElsewhere(null);
+    }
   }
 
   /** @param {Call} call @param {Call['state']} state */

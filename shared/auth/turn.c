@@ -52,9 +52,10 @@ write_turn(struct json_writer *w, const struct turn_grant *g, const struct turn_
 {
 	char credential[CREDENTIAL_SIZE];
 	char username[USERNAME_SIZE];
+	int64_t expiry_s = g->now_s + TURN_TTL_S;
 
-	snprintf(username, sizeof(username), "%lld:%lld", (long long)(g->now_s + TURN_TTL_S),
-	    (long long)g->user.v);
+	snprintf(
+	    username, sizeof(username), "%lld:%lld", (long long)expiry_s, (long long)g->user.v);
 	if (!make_credential(secret, username, credential)) {
 		buf_fail(w->out);
 		return;

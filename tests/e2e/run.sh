@@ -80,7 +80,7 @@ detail=$(ulimit -f 0 && TELEMED_DATA_DIR="$work/full" timeout 60 "$root/scripts/
 ok 'gives up where the secret cannot be written'
 
 bad_setting() {
-	detail=$(env "$1=$2" TELEMED_DATA_DIR="$work/bad" "$root/scripts/run" "$build" 2>&1 </dev/null)
+	detail=$(env "$1=$2" TELEMED_DATA_DIR="$work/bad" timeout 60 "$root/scripts/run" "$build" 2>&1 </dev/null)
 	[ $? -eq 100 ] && [[ $detail == *"$1"* ]]
 }
 for setting in TELEMED_PORT=0 TELEMED_PORT=65536 TELEMED_PORT=http TELEMED_BIND=localhost TELEMED_TOKEN_TTL=0 \

@@ -130,6 +130,17 @@ async def test_a_v1_client_is_warned_and_goes_on_with_a_new_token(stack):
     assert await c.closed() == 4501
 
 
+async def test_a_v1_client_whose_token_has_less_than_a_minute_is_warned_at_once(stack):
+    user = stack.patient()
+    c = await user.connect(token=stack.sign(user.id, user.role, 20), **V1)
+    warning = await c.wait("token_expiring")
+    assert 10000 < warning["data"]["inMs"] <= 20000
+    # And again, where the next has no more.
+    await c.send("token_refresh", id="t", token=stack.sign(user.id, user.role, 20))
+    await c.wait("ack")
+    assert 10000 < (await c.wait("token_expiring"))["data"]["inMs"] <= 20000
+
+
 async def test_token_refresh_takes_no_token_of_somebody_else(stack):
     c = await stack.patient().connect(**V1)
     for token in (stack.patient().token, "x", ""):

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from stack import Stack, call
+from stack import Stack, call, call_end
 
 V1 = {"subprotocols": ["telemed.v1"]}
 SEED = {"users", "chat", "signal", "incoming_call", "call_response", "call_end", "error", "ack"}
@@ -110,12 +110,14 @@ async def test_resume_takes_the_call_over_from_another_connection(stack):
     phone = await patient.connect(**V1)
     await phone.send("call_resume", callId="moved", id="r")
     await phone.wait("ack")
+    assert await laptop.wait("call_end") == call_end(patient, "answered_elsewhere", "moved")
     await d.send("signal", to=patient, signalType="ice-candidate", sdpOrIce="c")
     await phone.wait("signal")
     await laptop.send("signal", to=doctor, id="old", signalType="ice-candidate", sdpOrIce="c")
     assert (await laptop.wait("error"))["code"] == "no_call"
     await phone.send("call_end")
-    await d.wait("call_end")
+    for c in (d, laptop):
+        assert await c.wait("call_end") == call_end(patient, "hangup", "moved")
 
 
 async def test_resume_of_no_call(stack):

@@ -239,6 +239,14 @@ read_farewell(struct world *w, struct client *c, const struct seen *s)
 	c->farewell[0] = '\0';
 }
 
+/* The callee's that do not have the call once it is answered, and one that has lost it to another.
+ */
+static bool
+may_be_elsewhere(const struct talk *t, const struct client *c)
+{
+	return conn_same(c->id, t->ousted) || (c->user == t->party[1] && t->state == CALL_ACTIVE);
+}
+
 static void
 read_call_end(struct world *w, struct client *c, const struct seen *s)
 {
@@ -258,13 +266,16 @@ read_call_end(struct world *w, struct client *c, const struct seen *s)
 	made = store_last_call(w, c->user, t->id);
 	if (c->heard_end == t->serial)
 		broken(w, RULE_END, "#%u is told twice that %s is over", (unsigned)c->id.v, t->id);
-	c->heard_end = t->serial;
+	if (elsewhere)
+		c->heard_elsewhere = t->serial;
+	if (!elsewhere || c->user == t->party[1])
+		c->heard_end = t->serial; /* the caller's hears of the end as well */
 	c->rung = 0;
-	if (elsewhere && (c->user != t->party[1] || t->state != CALL_ACTIVE))
+	if (elsewhere && !may_be_elsewhere(t, c))
 		broken(w, RULE_END, "call %s is answered elsewhere", t->id);
 	else if (!elsewhere && made != NULL && !is_ended_by(t, made->reason, s->from))
 		broken(w, RULE_REASON, "call %s ends as %s by %d", t->id, s->reason, (int)s->from);
-	if (made == NULL || made->state != (elsewhere ? CALL_ACTIVE : CALL_ENDED) ||
+	if (made == NULL || (made->state == CALL_ENDED) == elsewhere ||
 	    (!elsewhere && !is(s->reason, call_reason_name(made->reason))))
 		broken(
 		    w, RULE_COMMITTED, "call %s ends as %s and is not stored so", t->id, s->reason);

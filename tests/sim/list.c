@@ -74,8 +74,10 @@ list_each(const char *text, size_t len, void (*fn)(void *context, const struct j
 static void
 read_entries(struct world *w, const char *text, size_t len, enum status *shown)
 {
-	struct reading r = { .w = w, .shown = shown };
+	struct reading r;
 
+	r.w = w;
+	r.shown = shown;
 	if (!list_each(text, len, read_entry, &r))
 		broken(w, RULE_LIST, "an entry of the list is not JSON");
 }

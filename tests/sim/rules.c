@@ -163,6 +163,17 @@ check_end(struct world *w, const struct talk *t)
 	}
 }
 
+/* A connection that has lost the call to another one is told. */
+static void
+check_ousted(struct world *w, const struct talk *t)
+{
+	const struct client *ousted = t->ousted.v == 0 ? NULL : client_find(w, t->ousted);
+
+	if (ousted != NULL && ousted->heard_elsewhere != t->serial)
+		broken(w, RULE_END, "#%u is not told that %s goes on elsewhere",
+		    (unsigned)ousted->id.v, t->id);
+}
+
 /* All the callee's connections ring, and have had what the caller has sent. */
 static void
 check_ringing(struct world *w, const struct talk *t)
@@ -193,12 +204,8 @@ check_ringing(struct world *w, const struct talk *t)
 static void
 check_active(struct world *w, const struct talk *t)
 {
-	const struct client *ousted = t->ousted.v == 0 ? NULL : client_find(w, t->ousted);
 	unsigned n = 0;
 
-	if (ousted != NULL && ousted->heard_end != t->serial)
-		broken(w, RULE_END, "#%u is not told that %s goes on elsewhere",
-		    (unsigned)ousted->id.v, t->id);
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
@@ -261,6 +268,7 @@ check_talk(struct world *w, const struct talk *t)
 		check_ringing(w, t);
 	if (t->state == CALL_ACTIVE)
 		check_active(w, t);
+	check_ousted(w, t);
 	check_lines(w, t);
 	check_timers(w, t);
 }

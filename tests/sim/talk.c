@@ -236,7 +236,7 @@ come_back(struct world *w, struct talk *t, const struct said *s)
 	int side = talk_side(t, s->from);
 
 	attach(t, side, s->conn);
-	c->heard_end = 0;
+	c->heard_end = c->heard_elsewhere = 0;
 	if (t->state != CALL_NONE)
 		c->rung = t->serial;
 }
@@ -247,7 +247,8 @@ talk_can_resume(const struct talk *t)
 	return (t->state == CALL_RINGING || t->state == CALL_ACTIVE) && !talk_may_end_soon(t);
 }
 
-/* The call goes on where S comes from; a doctor's connection that had it has it no more. */
+/* The call goes on where S comes from; a connection that had it has it no more, and is told so if
+ * it is a doctor's or of telemed.v1. */
 static void
 resume(struct world *w, struct talk *t, const struct said *s)
 {
@@ -258,10 +259,12 @@ resume(struct world *w, struct talk *t, const struct said *s)
 	if (side == 1 && t->state == CALL_RINGING) {
 		client_find(w, s->conn)->rung = 0; /* it rings, maybe once more */
 	} else if (!conn_same(t->on[side], s->conn)) {
-		if (side == 1) {
-			t->ousted = t->on[1];
+		const struct client *old = t->on[side].v == 0 ? NULL : client_find(w, t->on[side]);
+
+		if (old != NULL && (side == 1 || old->v1))
+			t->ousted = old->id;
+		if (side == 1)
 			t->answerer = s->conn;
-		}
 		come_back(w, t, s);
 	}
 }

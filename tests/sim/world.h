@@ -89,7 +89,7 @@ struct talk {
 	struct conn_id answerer;
 	struct conn_id on[2];	/* the connection that the party has the call on; 0: none */
 	struct conn_id heir[2]; /* the newest that has come since */
-	struct conn_id ousted;	/* the callee's that has lost the call to another in the step */
+	struct conn_id ousted;	/* has lost the call to another of its user's in the step */
 
 	/* Signals to each party, in the order in which the hub took them. */
 	struct line {
@@ -143,6 +143,7 @@ struct client {
 	char farewell[CALL_ID_MAX + 1]; /* the call whose end it is to be told on connecting */
 	unsigned rung;			/* the serial of the call that it was told of; 0: none */
 	unsigned heard_end;		/* the serial of the last call whose end it was told */
+	unsigned heard_elsewhere;	/* the same, that it goes on on another */
 	unsigned rung_at;		/* signals that had come before its incoming_call */
 	unsigned taken; /* the first signal of that call that it has not been sent */
 };

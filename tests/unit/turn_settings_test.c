@@ -81,17 +81,27 @@ anything_else_is_refused(void **state)
 		"turn:1.2.3.4.5", "turn:1.2.3.256", "turn:turn.7", "turn:7", "turn:::1",
 		"turn:2001:db8::7", "turn:[", "turn:[]", "turn:[::1", "turn:[::1]x", "turn:::1]",
 		"turn:[::1]]", "turn:[[::1]]", "turn:[127.0.0.1]", "turn:[turn.example]",
-		"turn:[::g]", "turn:[fe80::1%eth0]", "stun:" SIXTY "abcd.example",
-		"stun:" L63 "." L63 "." L63 "." SIXTY "ab", "turn:" L63 L63 L63 L63 L63 L63,
-		" turn:turn.example", "turn:turn.example ", "turn: turn.example",
-		"turn:turn.example\n", "\tturn:turn.example", "turn:turn.example\x7f",
-		",turn:turn.example", "turn:turn.example,", "stun:a.example,,stun:b.example",
-		"stun:a.example, stun:b.example", "stun:a.example;stun:b.example",
-		"stun:a.example stun:b.example", ",", "stun:a.example,b.example" };
+		"turn:[::g]", "turn:[fe80::1%eth0]", " turn:turn.example", "turn:turn.example ",
+		"turn: turn.example", "turn:turn.example\n", "\tturn:turn.example",
+		"turn:turn.example\x7f", ",turn:turn.example", "turn:turn.example,",
+		"stun:a.example,,stun:b.example", "stun:a.example, stun:b.example",
+		"stun:a.example;stun:b.example", "stun:a.example stun:b.example", ",",
+		"stun:a.example,b.example" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
 		assert_row(rows[i], !takes(rows[i]));
+}
+
+static void
+a_name_has_253_bytes_and_its_labels_63(void **state)
+{
+	(void)state;
+	assert_true(takes("stun:" L63 "." L63 "." L63 "." SIXTY "a"));
+	assert_false(takes("stun:" L63 "." L63 "." L63 "." SIXTY "ab"));
+	assert_true(takes("stun:" L63 ".example"));
+	assert_false(takes("stun:" L63 "d.example"));
+	assert_false(takes("turn:" L63 L63 L63 L63 L63 L63));
 }
 
 static void
@@ -204,6 +214,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_the_two_rfcs_say_is_taken),
 		cmocka_unit_test(anything_else_is_refused),
+		cmocka_unit_test(a_name_has_253_bytes_and_its_labels_63),
 		cmocka_unit_test(a_list_keeps_its_order),
 		cmocka_unit_test(eight_servers_are_the_most),
 		cmocka_unit_test(nothing_is_no_server_and_no_secret),
