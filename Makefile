@@ -46,6 +46,7 @@ help:
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
+	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
@@ -100,6 +101,10 @@ $(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
 
 $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/peers/limit/*.c))
 	$(CC) $(LDFLAGS) -o $@ $^
+
+bench: deps-bench
+	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)
+	@tests/bench/run $(BUILD) $(if $(filter smoke,$(BENCH)),--smoke) $(CASES)
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))

@@ -223,8 +223,9 @@ connect_with_doctor(struct presence *p, struct options *o)
 	if (doctor == o->account_count)
 		die("no doctor among the users");
 	crowd_init(&p->crowd, o, o->connections, p, on_status);
+	if (doctor < o->connections)
+		crowd_seat(&p->crowd, doctor, &o->accounts[0]);
 	crowd_seat(&p->crowd, 0, &o->accounts[doctor]);
-	crowd_seat(&p->crowd, doctor % o->connections, &o->accounts[0]);
 	snprintf(p->needle, sizeof(p->needle), "\"id\":%s,", o->accounts[doctor].id);
 	p->status = "ONLINE";
 	p->right = need(calloc(o->connections, sizeof(bool)));
@@ -272,52 +273,4 @@ run_flip(struct options *o)
 	crowd_fini(&p.crowd);
 	free(p.right);
 	return ok;
-}
-
-/* All connect at once; nobody is refused. What they are told is only counted. */
-static void
-on_anything(void *context, struct client *c, const char *text, size_t len)
-{
-	(void)context;
-	(void)c;
-	(void)text;
-	(void)len;
-}
-
-bool
-run_storm(struct options *o)
-{
-	struct usage from;
-	struct usage open;
-	struct usage heard;
-	struct crowd w;
-	int64_t end;
-
-	accounts_read(o, 1);
-	crowd_init(&w, o, o->connections, NULL, on_anything);
-	w.ignore_below = UINT64_MAX;
-	meter_read(&from);
-	end = now_ns() + (int64_t)(o->timeout_s * 1e9);
-	while (w.open + w.refused + w.lost < o->connections && now_ns() < end)
-		crowd_poll(&w, o->connections, 100);
-	meter_read(&open);
-	while (w.heard + w.refused + w.lost < o->connections && now_ns() < end)
-		crowd_poll(&w, 0, 100);
-	meter_read(&heard);
-	report_open("storm");
-	report_count("connections", o->connections);
-	report_count("open", w.open);
-	report_count("refused", w.refused);
-	report_count("lost", w.lost);
-	report_usage(&from, &open, o->connections);
-	report_number("opening_p50_ms", histogram_us(&w.opening, 0.5) / 1000);
-	report_number("opening_max_ms", histogram_us(&w.opening, 0.9999) / 1000);
-	report_number("heard_s", (double)(heard.at_ns - from.at_ns) / 1e9);
-	report_count("bytes", w.bytes_in);
-	if (w.why[0] != '\0')
-		report_text("why", w.why);
-	report_close();
-	end = w.open == o->connections && w.refused + w.lost == 0;
-	crowd_fini(&w);
-	return end != 0;
 }
