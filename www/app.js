@@ -48,7 +48,7 @@ function showConnection() {
   byId('set-status').disabled = state !== 'connected';
 }
 
-telemed.addEventListener('session', (/** @type {any} */ { reason }) => {
+telemed.on('session', ({ reason }) => {
   showSession();
   if (reason === 'expired') notice('Your session has run out. Please log in again.');
   else if (reason === 'revoked') notice('You have been logged out.');
@@ -56,9 +56,9 @@ telemed.addEventListener('session', (/** @type {any} */ { reason }) => {
   if (telemed.signedIn) byId('people-title').focus();
   else byId('login').elements.email.focus();
 });
-telemed.addEventListener('presence', showOwnStatus);
-telemed.addEventListener('connection', showConnection);
-telemed.addEventListener('elsewhere', () => (byId('elsewhere').hidden = telemed.elsewhere === null));
+telemed.on('presence', showOwnStatus);
+telemed.on('connection', showConnection);
+telemed.on('elsewhere', () => (byId('elsewhere').hidden = telemed.elsewhere === null));
 
 byId('elsewhere').querySelector('button').addEventListener('click', () => consultation.takeOver());
 byId('reconnect').addEventListener('click', () => telemed.connect());

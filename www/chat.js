@@ -17,10 +17,10 @@ export class Chat {
   constructor(telemed, people) {
     this.#telemed = telemed;
     this.#people = people;
-    telemed.addEventListener('session', () => this.#clear());
-    telemed.addEventListener('chat', (event) => this.#received(/** @type {any} */ (event)));
-    telemed.addEventListener('presence', () => this.#showReachable());
-    telemed.addEventListener('connection', () => this.#showReachable());
+    telemed.on('session', () => this.#clear());
+    telemed.on('chat', (event) => this.#received(event));
+    telemed.on('presence', () => this.#showReachable());
+    telemed.on('connection', () => this.#showReachable());
     byId('write').addEventListener('submit', (/** @type {Event} */ event) => {
       event.preventDefault();
       this.#send();

@@ -47,8 +47,8 @@ export class Consultation {
     this.#telemed = telemed;
     this.#people = people;
     this.#chat = chat;
-    telemed.addEventListener('call', () => this.#callChanged());
-    telemed.addEventListener('connection', () => this.#show());
+    telemed.on('call', () => this.#callChanged());
+    telemed.on('connection', () => this.#show());
     onRing({ accept: () => this.#accept(), decline: () => this.#decline() });
     byId('hangup').addEventListener('click', () => this.#hangUp());
     byId('mute').addEventListener('click', () => this.#toggle('mute', 'audio'));
@@ -89,12 +89,12 @@ export class Consultation {
     this.#call = call;
     this.#signals = [];
     this.#hasBeenConnected = false;
-    call.addEventListener('signal', (/** @type {any} */ { data }) => {
+    call.on('signal', ({ data }) => {
       if (this.#media === null && this.#signals.length < SIGNALS_KEPT) this.#signals.push(data);
     });
-    call.addEventListener('state', () => this.#show());
-    call.addEventListener('resumed', () => this.#resumed(call));
-    call.addEventListener('end', (/** @type {any} */ { by }) => this.#ended(call, by));
+    call.on('state', () => this.#show());
+    call.on('resumed', () => this.#resumed(call));
+    call.on('end', ({ by }) => this.#ended(call, by));
     if (call.direction === 'in' && call.state === 'ringing') startRinging(this.#name);
     else this.#enter();
   }

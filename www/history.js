@@ -45,6 +45,6 @@ export function showHistory(telemed) {
   }
 
   byId('more-history').addEventListener('click', () => load(next));
-  telemed.addEventListener('connection', () => telemed.connection.state === 'connected' && load());
-  telemed.addEventListener('call', () => telemed.call === null && telemed.signedIn && load());
+  telemed.on('connection', () => telemed.connection.state === 'connected' && load());
+  telemed.on('call', () => telemed.call === null && telemed.signedIn && load());
 }

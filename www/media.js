@@ -59,12 +59,8 @@ export class Media extends EventTarget {
   #work = Promise.resolve();
   #retry = 0;
   #closed = false;
-  /** @type {[string, (event: any) => void][]} */
-  #listeners = [
-    ['signal', ({ data }) => this.#do(() => this.#signalled(data))],
-    ['resumed', () => this.#do(() => this.#resumed())],
-    ['state', () => this.#do(() => this.#peerMayBeBack())],
-  ];
+  /** @type {(() => void)[]} take the listeners off the call */
+  #off;
 
   /**
    * For CALL, with LOCAL's tracks, which stay the caller's until close(). Begins at once.
@@ -79,7 +75,11 @@ export class Media extends EventTarget {
     /** What the other side sends. */
     this.remote = new MediaStream();
     this.connected = false;
-    for (const [type, listener] of this.#listeners) call.addEventListener(type, listener);
+    this.#off = [
+      call.on('signal', ({ data }) => this.#do(() => this.#signalled(data))),
+      call.on('resumed', () => this.#do(() => this.#resumed())),
+      call.on('state', () => this.#do(() => this.#peerMayBeBack())),
+    ];
     for (const data of signals) this.#do(() => this.#signalled(data));
     if (call.direction === 'out') this.#do(() => this.#offerAnew());
     else if (!signals.some((data) => data.signalType === 'offer')) this.#do(() => this.#sayHello());
@@ -89,7 +89,7 @@ export class Media extends EventTarget {
   close() {
     this.#closed = true;
     clearInterval(this.#retry);
-    for (const [type, listener] of this.#listeners) this.#call.removeEventListener(type, listener);
+    for (const off of this.#off) off();
     this.#connection?.close();
     for (const track of this.#local.getTracks()) track.stop();
   }

@@ -16,10 +16,10 @@ export class People {
     this.#telemed = telemed;
     this.#write = write;
     this.#call = call;
-    telemed.addEventListener('session', () => this.#clear());
-    telemed.addEventListener('presence', (event) => this.#changed(/** @type {any} */ (event)));
-    telemed.addEventListener('connection', () => this.#connectionChanged());
-    telemed.addEventListener('call', () => this.#showAll());
+    telemed.on('session', () => this.#clear());
+    telemed.on('presence', (event) => this.#changed(event));
+    telemed.on('connection', () => this.#connectionChanged());
+    telemed.on('call', () => this.#showAll());
   }
 
   /** @param {number} id @returns {User | undefined} as last seen */

@@ -6,11 +6,11 @@
  *     import { Telemed } from './telemed.js';
  *
  *     const telemed = new Telemed();
- *     telemed.addEventListener('presence', () => show([...telemed.users.values()]));
- *     telemed.addEventListener('incoming', ({ call }) => call.accept());
+ *     telemed.on('presence', () => show([...telemed.users.values()]));
+ *     telemed.on('incoming', ({ call }) => call.accept());
  *     await telemed.login({ email, password });   // or telemed.resume() after a reload
  *     const call = await telemed.startCall(doctor.id);
- *     call.addEventListener('signal', ({ data }) => …);
+ *     call.on('signal', ({ data }) => …);
  *     call.signal('offer', await connection.createOffer());
  *
  * What is asked of the server returns a promise; where it is refused, or cannot be asked, that is rejected with a
@@ -28,6 +28,26 @@
  *
  * A call of this user on another connection, which Telemed.takeOver() would bring here.
  * @typedef {{ callId: string, peer: number, state: 'RINGING' | 'ACTIVE', direction?: 'in' | 'out' }} CallElsewhere
+ *
+ * What the events of a Call carry, by their names.
+ * @typedef {object} CallEvents
+ * @property {{}} state the state, or whether the peer is there, has changed
+ * @property {{ signalType: 'offer' | 'answer' | 'ice-candidate', payload: any, data: any }} signal from the peer; `data` is the
+ *   whole of what was sent
+ * @property {{}} resumed this connection holds the call again: after a reconnection, a reload, or takeOver()
+ * @property {{ reason: string, by: number }} end it is over; `by` is the id of whose act or absence ended it
+ *
+ * And those of Telemed.
+ * @typedef {object} TelemedEvents
+ * @property {{ reason?: 'expired' | 'revoked' }} session somebody is signed in, or nobody any more (see `user`); `reason` says
+ *   why it ended without being asked to
+ * @property {{}} connection `connection` has changed
+ * @property {{ set: User[], del: number[] }} presence `users` has changed
+ * @property {{ from: number, to?: number, message: string, ts: string }} chat a message; `to` where it was for one user
+ * @property {{ call: Call }} incoming a call rings here
+ * @property {{}} call `call` is another, or none any more
+ * @property {{}} elsewhere `elsewhere` has changed
+ * @property {{ from: number, signalType: 'offer' | 'answer' | 'ice-candidate', payload: any, data: any }} signal outside of a call
  *
  * @typedef {{ callId: string, peer: { id: number, name: string, role: Role }, direction: 'in' | 'out', state: string,
  *   startedAt: string, answeredAt: string | null, endedAt: string | null, reason: string | null }} PastCall
@@ -58,24 +78,40 @@ export class TelemedError extends Error {
   }
 }
 
-/** An event whose details are its own members. */
-class TelemedEvent extends Event {
-  /** @param {string} type @param {object} [details] */
-  constructor(type, details) {
-    super(type);
-    Object.assign(this, details);
+/**
+ * An EventTarget whose events have the members that EVENTS says.
+ * @template {object} EVENTS
+ */
+class Emitter extends EventTarget {
+  /**
+   * addEventListener(), typed. Returns what takes the listener off again.
+   * @template {keyof EVENTS & string} T
+   * @param {T} type
+   * @param {(event: Event & EVENTS[T]) => void} listener
+   * @returns {() => void}
+   */
+  on(type, listener) {
+    const plain = /** @type {EventListener} */ (listener);
+    this.addEventListener(type, plain);
+    return () => this.removeEventListener(type, plain);
+  }
+
+  /**
+   * For this module alone.
+   * @template {keyof EVENTS & string} T
+   * @param {T} type
+   * @param {EVENTS[T]} details
+   */
+  _tell(type, details) {
+    this.dispatchEvent(Object.assign(new Event(type), details));
   }
 }
 
 /**
- * One call, from call_start or incoming_call to its end. Events:
- *
- *     state      the state, or whether the peer is there, has changed
- *     signal     { signalType, payload, data }: from the peer; `data` is the whole of what was sent
- *     resumed    this connection holds the call again, after a reconnection, a reload, or takeOver()
- *     end        { reason, by }: it is over; `by` is the id of whose act or absence ended it
+ * One call, from call_start or incoming_call to its end.
+ * @extends {Emitter<CallEvents>}
  */
-export class Call extends EventTarget {
+export class Call extends Emitter {
   /** @type {Telemed} */ #telemed;
 
   /**
@@ -131,27 +167,13 @@ export class Call extends EventTarget {
     const answer = await this.#telemed._request({ type: 'signal', to: this.peer, data });
     return answer.delivered ?? 1;
   }
-
-  /** For Telemed alone. @param {string} type @param {object} [details] */
-  _tell(type, details) {
-    this.dispatchEvent(new TelemedEvent(type, details));
-  }
 }
 
 /**
- * Events:
- *
- *     session     { reason? }: signed in or out (see `user`); `reason` says why it ended without being asked to:
- *                 `expired` or `revoked`
- *     connection  `connection` has changed
- *     presence    { set: User[], del: number[] }: `users` has changed
- *     chat        { from, to?, message, ts }: a message; `to` where it was for one user
- *     incoming    { call }: a call rings here
- *     call        `call` is another, or none any more
- *     elsewhere   `elsewhere` has changed
- *     signal      { from, signalType, payload, data }: a signal outside of a call
+ * The session, the connection, who is there, and the call.
+ * @extends {Emitter<TelemedEvents>}
  */
-export class Telemed extends EventTarget {
+export class Telemed extends Emitter {
   /** @type {string} */ #origin;
   /** @type {Storage | null} */ #storage;
   /** @type {string | null} */ #token = null;
@@ -331,7 +353,7 @@ export class Telemed extends EventTarget {
     this.#store('call', call.id);
     if (this.call === call) return;
     this.call = call;
-    this.#tell('call');
+    this._tell('call', {});
   }
 
   /** @param {Call} call */
@@ -369,18 +391,18 @@ export class Telemed extends EventTarget {
     this.#forget();
     this.#setToken(token);
     this.user = user;
-    this.#tell('session');
+    this._tell('session', {});
     this.connect();
     return user;
   }
 
-  /** @param {string} [reason] */
+  /** @param {'expired' | 'revoked'} [reason] */
   #end(reason) {
     this.#shut();
     this.#setToken(null);
     this.#forget();
     this.#enter({ state: 'closed' });
-    this.#tell('session', { reason });
+    this._tell('session', { reason });
   }
 
   #forget() {
@@ -469,7 +491,7 @@ export class Telemed extends EventTarget {
   /** @param {Connection} connection */
   #enter(connection) {
     this.connection = connection;
-    this.#tell('connection');
+    this._tell('connection', {});
   }
 
   /** Ends the socket without waiting for its close: what had been asked is not answered any more. */
@@ -561,7 +583,7 @@ export class Telemed extends EventTarget {
     else if (type === 'welcome') this.#welcome(message);
     else if (type === 'users') this.#replaceUsers(message.users);
     else if (type === 'presence') this.#updateUsers(message);
-    else if (type === 'chat') this.#tell('chat', { from: message.from, to: message.to, ts: message.ts, message: data.message });
+    else if (type === 'chat') this._tell('chat', { from: message.from, to: message.to, ts: message.ts, message: data.message });
     else if (type === 'signal') this.#signalled(message);
     else if (type === 'incoming_call') this.#rung(message);
     else if (type === 'call_state') this.#callState(data);
@@ -593,7 +615,7 @@ export class Telemed extends EventTarget {
     this.#reconnect = reconnect;
     this.#expiresAt = Date.parse(tokenExpiresAt);
     this.#timers.heartbeat = setInterval(() => this.#heartbeat(heartbeatMs), heartbeatMs);
-    if (changed) this.#tell('session');
+    if (changed) this._tell('session', {});
     this.#enter({ state: 'connected' });
     this.#restore(activeCall ?? null);
   }
@@ -617,7 +639,7 @@ export class Telemed extends EventTarget {
   #presence(set, del) {
     const own = set.find((u) => u.id === this.user?.id);
     if (own !== undefined) this.user = { ...this.user, ...own };
-    this.#tell('presence', { set, del });
+    this._tell('presence', { set, del });
   }
 
   // ---- Inside: calls
@@ -646,7 +668,7 @@ export class Telemed extends EventTarget {
     } catch {
       // Those from before may do; without any, the media still find each other on an open network.
     }
-    if (call === this.call) call._tell('resumed');
+    if (call === this.call) call._tell('resumed', {});
   }
 
   /**
@@ -690,15 +712,15 @@ export class Telemed extends EventTarget {
     const call = new Call(this, { id: data.callId, peer: from, peerName: data.name, direction: 'in', state: 'ringing' });
     call.iceServers = data.iceServers ?? [];
     this.call = call;
-    this.#tell('call');
-    this.#tell('incoming', { call });
+    this._tell('call', {});
+    this._tell('incoming', { call });
   }
 
   /** @param {any} message */
   #signalled({ from, data }) {
     const details = { signalType: data.signalType, payload: data.sdpOrIce, data };
     if (this.call !== null && this.call.peer === from) this.call._tell('signal', details);
-    else this.#tell('signal', { from, ...details });
+    else this._tell('signal', { from, ...details });
   }
 
   /** @param {any} data */
@@ -730,7 +752,7 @@ export class Telemed extends EventTarget {
   /** @param {Call} call @param {Call['state']} state */
   #move(call, state) {
     call.state = state;
-    call._tell('state');
+    call._tell('state', {});
   }
 
   /** @param {Call} call @param {string} reason @param {number} by */
@@ -741,22 +763,17 @@ export class Telemed extends EventTarget {
     call.state = 'ended';
     call.reason = reason;
     call._tell('end', { reason, by });
-    this.#tell('call');
+    this._tell('call', {});
   }
 
   /** @param {CallElsewhere | null} elsewhere */
   #setElsewhere(elsewhere) {
     if (elsewhere === null && this.elsewhere === null) return;
     this.elsewhere = elsewhere;
-    this.#tell('elsewhere');
+    this._tell('elsewhere', {});
   }
 
   // ---- Inside: small things
-
-  /** @param {string} type @param {object} [details] */
-  #tell(type, details) {
-    this.dispatchEvent(new TelemedEvent(type, details));
-  }
 
   /** @param {string} name @returns {string | null} */
   #load(name) {
