@@ -7,7 +7,6 @@
 
 #include "allowance.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
 
@@ -463,8 +462,6 @@ deliver(struct connection *c, const void *data, size_t len)
 	}
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
-	else if (!utf8_valid(data, len))
-		conn_close(c, CLOSE_INVALID_TEXT);
 	else
 		t->events.message(t->events.context, c, len > 0 ? data : "", len);
 	buf_fini(&c->message);

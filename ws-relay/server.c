@@ -37,7 +37,8 @@ struct server {
 	ev_io doorbell;
 	ev_async results; /* the store thread has some */
 	ev_timer hub_timer;
-	ev_timer kick; /* see on_kick() */
+	int64_t hub_due_ms; /* what it is set to; INT64_MAX: it is not */
+	ev_timer kick;	    /* see on_kick() */
 	ev_timer second;
 	ev_signal sigterm;
 	ev_signal sigint;
@@ -115,7 +116,7 @@ static const struct lws_protocols protocols[] = {
 	{ .name = "telemed.v1",
 	    .callback = on_lws,
 	    .per_session_data_size = sizeof(struct session),
-	    .rx_buffer_size = 1024,
+	    .rx_buffer_size = 2048,
 	    .tx_packet_size = 65536 },
 	{ .name = NULL },
 };
@@ -217,8 +218,12 @@ static void
 wake_hub_at(void *context, int64_t due_ms)
 {
 	struct server *s = context;
-	int64_t wait_ms = due_ms - clock_monotonic_ms();
+	int64_t wait_ms;
 
+	if (due_ms == s->hub_due_ms)
+		return;
+	s->hub_due_ms = due_ms;
+	wait_ms = due_ms - clock_monotonic_ms();
 	if (due_ms == INT64_MAX) {
 		ev_timer_stop(s->loop, &s->hub_timer);
 		return;
@@ -235,6 +240,7 @@ on_hub_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)events;
 	ev_timer_stop(loop, w);
+	s->hub_due_ms = INT64_MAX;
 	relay_event(&s->relay, &(struct event){ .kind = EVENT_TICK });
 }
 
@@ -439,6 +445,7 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 	s->results.data = &s->relay;
 	ev_async_start(s->loop, &s->results);
 	ev_init(&s->hub_timer, on_hub_timer);
+	s->hub_due_ms = INT64_MAX;
 	s->hub_timer.data = s;
 	if (!start_lws(s)) {
 		store_close(store);

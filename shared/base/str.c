@@ -38,31 +38,19 @@ utf8_decode(const char *s, size_t len, uint32_t *code_point)
 	return n;
 }
 
-/* Eight bytes at a time: the high bit of each byte that is B, or is below B (of 0 to 128). */
-#define ALL(b) (UINT64_C(0x0101010101010101) * (b))
-
-static uint64_t
-bytes_below(uint64_t x, unsigned char b)
-{
-	return (x - ALL(b)) & ~x & ALL(0x80);
-}
-
-static uint64_t
-bytes_equal(uint64_t x, unsigned char b)
-{
-	return bytes_below(x ^ ALL(b), 1);
-}
-
 size_t
 plain_run(const char *s, size_t len)
 {
+	typedef unsigned char bytes __attribute__((vector_size(16)));
+	uint64_t special[sizeof(bytes) / sizeof(uint64_t)];
+	bytes v;
 	size_t n = 0;
-	uint64_t x;
 
-	for (; len - n >= sizeof(x); n += sizeof(x)) {
-		memcpy(&x, s + n, sizeof(x));
-		if (((x & ALL(0x80)) | bytes_below(x, 0x20) | bytes_equal(x, '"') |
-			bytes_equal(x, '\\') | bytes_equal(x, 0x7f)) != 0)
+	for (; len - n >= sizeof(v); n += sizeof(v)) {
+		memcpy(&v, s + n, sizeof(v));
+		v = (bytes)((v < 0x20) | (v >= 0x7f) | (v == '"') | (v == '\\'));
+		memcpy(special, &v, sizeof(v));
+		if ((special[0] | special[1]) != 0)
 			break;
 	}
 	return n;
@@ -73,17 +61,8 @@ utf8_valid(const char *s, size_t len)
 {
 	uint32_t code_point;
 	size_t step;
-	uint64_t x;
 
 	for (size_t n = 0; n < len; n += step) {
-		step = 1;
-		if (len - n >= sizeof(x)) {
-			memcpy(&x, s + n, sizeof(x));
-			if ((x & ALL(0x80)) == 0) {
-				step = sizeof(x);
-				continue;
-			}
-		}
 		if ((step = utf8_decode(s + n, len - n, &code_point)) == 0)
 			return false;
 	}
