@@ -1,6 +1,6 @@
 // @ts-check
 /** What was said with whom, for as long as the page lives: the server relays and keeps nothing. */
-import { byId, element, sentence } from './dom.js';
+import { byId, element, notice, sentence } from './dom.js';
 
 /** @typedef {import('./telemed.js').Telemed} Telemed @typedef {import('./people.js').People} People */
 
@@ -49,9 +49,11 @@ export class Chat {
     byId('chat-hint').hidden = true;
     byId('conversation').hidden = false;
     byId('chat-peer').textContent = this.#people.name(peer);
+    byId('log').setAttribute('aria-live', 'off'); // what was said before is not read out
     this.#list.replaceChildren(...(this.#logs.get(peer) ?? []));
+    requestAnimationFrame(() => byId('log').removeAttribute('aria-live'));
     this.#scroll();
-    this.#markRead(peer);
+    this.#people.mark(peer, false);
     this.#showReachable();
     if (focus) (this.#text.disabled ? byId('chat') : this.#text).focus();
   }
@@ -96,9 +98,10 @@ export class Chat {
 
   /** @param {{ from: number, to?: number, message: string, ts: string }} chat */
   #received({ from, to, message, ts }) {
+    if (from === this.#telemed.user?.id) return; // from another client of one's own
     this.#add(from, from, message, new Date(ts), to === undefined);
     if (this.#peer === null) this.open(from, false);
-    else if (this.#peer !== from) this.#markUnread(from);
+    else if (this.#peer !== from) this.#announce(from);
   }
 
   /**
@@ -129,20 +132,9 @@ export class Chat {
     byId('log').scrollTop = byId('log').scrollHeight;
   }
 
-  /** @param {number} peer */
-  #row(peer) {
-    return byId('people').querySelector(`[data-user="${peer}"]`);
-  }
-
-  /** @param {number} peer */
-  #markUnread(peer) {
-    const row = this.#row(peer);
-    if (row !== null && row.querySelector('.unread') === null)
-      row.querySelector('.name').after(element('span', { className: 'unread' }, 'New message'));
-  }
-
-  /** @param {number} peer */
-  #markRead(peer) {
-    this.#row(peer)?.querySelector('.unread')?.remove();
+  /** @param {number} from */
+  #announce(from) {
+    this.#people.mark(from, true);
+    notice(`${this.#people.name(from)} has written to you.`);
   }
 }

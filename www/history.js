@@ -32,8 +32,11 @@ export function showHistory(telemed) {
   /** @param {string} [before] */
   async function load(before) {
     const list = byId('history');
+    const user = telemed.user?.id;
+    byId('more-history').disabled = true;
     try {
       const page = await telemed.calls({ before, limit: 5 });
+      if (user !== telemed.user?.id) return;
       if (before === undefined) list.replaceChildren();
       list.append(...page.calls.map(row));
       if (list.children.length === 0) list.append(element('li', { className: 'hint' }, 'None yet.'));
@@ -41,10 +44,18 @@ export function showHistory(telemed) {
       byId('more-history').hidden = next === undefined;
     } catch {
       // It is looked up again when the connection is back, and after the next call.
+    } finally {
+      byId('more-history').disabled = false;
     }
   }
 
+  function clear() {
+    byId('history').replaceChildren();
+    byId('more-history').hidden = true;
+  }
+
   byId('more-history').addEventListener('click', () => load(next));
+  telemed.on('session', clear);
   telemed.on('connection', () => telemed.connection.state === 'connected' && load());
   telemed.on('call', () => telemed.call === null && telemed.signedIn && load());
 }

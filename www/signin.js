@@ -6,6 +6,12 @@ import { byId, element, sentence } from './dom.js';
 
 const forms = ['login', 'register'];
 
+/** Where one begins who is signed out. */
+export function showLogin() {
+  choose('login');
+  byId('login').elements.email.focus();
+}
+
 /** @param {string} chosen the id of a form @param {boolean} [focus] */
 function choose(chosen, focus = false) {
   for (const id of forms) {

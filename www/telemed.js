@@ -183,8 +183,6 @@ export class Telemed extends Emitter {
   /** @type {Map<string, { resolve: (data: any) => void, reject: (error: Error) => void, timer: number }>} */
   #pending = new Map();
   #tries = 0;
-  /** The callId of a call that was ended while there was no connection. @type {string | null} */
-  #endLater = null;
   #reconnect = { minMs: 500, maxMs: 30000 };
   /** From goaway: when our slot is, on Date.now()'s clock. */
   #slotAt = 0;
@@ -332,6 +330,7 @@ export class Telemed extends Emitter {
     try {
       await this.#start(call);
     } catch (error) {
+      if (isLost(error)) this.#store('end', call.id); // it may ring there all the same
       this.#finish(call, '', 0);
       throw error;
     }
@@ -361,8 +360,8 @@ export class Telemed extends Emitter {
     try {
       await this._request({ type: 'call_end', data: { callId: call.id } });
     } catch (error) {
-      if (!(error instanceof TelemedError) || !['disconnected', 'timeout'].includes(error.code)) throw error;
-      this.#endLater = call.id;
+      if (isLost(error)) this.#store('end', call.id);
+      else if (!isNoCall(error)) throw error;
       this.#finish(call, 'hangup', this.user?.id ?? 0);
     }
   }
@@ -407,10 +406,11 @@ export class Telemed extends Emitter {
 
   #forget() {
     const call = this.call;
-    if (call !== null) this.#finish(call, 'disconnected', this.user?.id ?? 0);
+    if (call !== null) this.#finish(call, '', this.user?.id ?? 0);
     this.#setElsewhere(null);
     this.#store('call', null);
-    this.#endLater = null;
+    this.#store('end', null);
+    this.#renewing = null;
     this.user = null;
     this.users = new Map();
     this.#expiresAt = 0;
@@ -425,17 +425,32 @@ export class Telemed extends Emitter {
 
   /** A fresh token for the one we have, which the connection is told of. Asked twice, it is fetched once. */
   #renew() {
-    this.#renewing ??= (async () => {
+    const renewing = (this.#renewing ??= this.#fetchToken());
+    return renewing.finally(() => {
+      if (this.#renewing === renewing) this.#renewing = null;
+    });
+  }
+
+  async #fetchToken() {
+    const old = this.#token;
+    const { token } = await this.#rest('POST', '/auth/refresh');
+    if (this.#token !== old) return; // somebody has signed out meanwhile
+    this.#setToken(token);
+    this.#expiresAt = 0;
+    if (this.#welcomed) await this.#present();
+  }
+
+  /** Renews the token after AFTERMS, and again where that fails, as long as the old one is good. @param {number} afterMs */
+  #renewAfter(afterMs) {
+    clearTimeout(this.#timers.renewal);
+    this.#timers.renewal = setTimeout(async () => {
       try {
-        const { token } = await this.#rest('POST', '/auth/refresh');
-        this.#setToken(token);
-        this.#expiresAt = 0;
-        if (this.#welcomed) await this.#present();
-      } finally {
-        this.#renewing = null;
+        await this.#renew();
+      } catch {
+        const leftMs = this.#expiresAt - Date.now();
+        if (this.#token !== null && leftMs > 0) this.#renewAfter(Math.max(500, Math.min(5000, leftMs / 4)));
       }
-    })();
-    return this.#renewing;
+    }, afterMs);
   }
 
   /** Tells the connection which token it goes by: after a renewal, and to see whether it lives. */
@@ -588,7 +603,7 @@ export class Telemed extends Emitter {
     else if (type === 'incoming_call') this.#rung(message);
     else if (type === 'call_state') this.#callState(data);
     else if (type === 'call_end') this.#callEnd(message);
-    else if (type === 'token_expiring') this.#timers.renewal = setTimeout(() => this.#renew().catch(() => {}), data.inMs / 2);
+    else if (type === 'token_expiring') this.#renewAfter(data.inMs / 2);
     else if (type === 'goaway') this.#slotAt = Date.now() + data.reconnectInMs;
   }
 
@@ -662,7 +677,12 @@ export class Telemed extends Emitter {
 
   /** This connection takes the call up: after a reconnection, or in the place of another. @param {Call} call */
   async #resumeCall(call) {
-    await this._request({ type: 'call_resume', data: { callId: call.id } });
+    try {
+      await this._request({ type: 'call_resume', data: { callId: call.id } });
+    } catch (error) {
+      if (isNoCall(error)) this.#finish(call, 'disconnected', call.peer);
+      throw error;
+    }
     try {
       call.iceServers = await this.iceServers();
     } catch {
@@ -677,11 +697,11 @@ export class Telemed extends Emitter {
    */
   #restore(active) {
     let call = this.call;
-    if (active !== null && active.callId === this.#endLater) {
+    if (active !== null && active.callId === this.#load('end')) {
       this._request({ type: 'call_end', data: { callId: active.callId } }).catch(() => {});
       return;
     }
-    this.#endLater = null;
+    this.#store('end', null);
     if (call !== null && active?.callId !== call.id) {
       // A farewell that says why may be right behind the welcome.
       const gone = call;
@@ -693,11 +713,15 @@ export class Telemed extends Emitter {
       if (call === null && this.call === null) this.#store('call', null);
       return;
     }
+    if (active.state === 'RINGING' && active.direction === 'in') {
+      this.#setElsewhere(null);
+      return; // incoming_call says more
+    }
     if (call === null && active.callId === this.#load('call')) call = this.#adopt(active);
     if (call === null) {
-      // What rings at a doctor's comes as incoming_call.
-      if (active.state === 'ACTIVE' || active.direction === 'out') this.#setElsewhere(active);
-    } else if (call.direction === 'out' || active.state === 'ACTIVE') {
+      this.#setElsewhere(active);
+    } else {
+      if (call.state !== stateOf(active.state)) this.#move(call, stateOf(active.state));
       this.#resumeCall(call).catch(() => {});
     }
   }
@@ -785,6 +809,16 @@ export class Telemed extends Emitter {
     if (value === null) this.#storage?.removeItem(`telemed.${name}`);
     else this.#storage?.setItem(`telemed.${name}`, value);
   }
+}
+
+/** Was it not refused, but perhaps never heard? @param {unknown} error */
+function isLost(error) {
+  return error instanceof TelemedError && (error.code === 'disconnected' || error.code === 'timeout');
+}
+
+/** @param {unknown} error */
+function isNoCall(error) {
+  return error instanceof TelemedError && error.code === 'no_call';
 }
 
 /** 128 random bits, as a callId may be written. */

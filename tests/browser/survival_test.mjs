@@ -120,6 +120,7 @@ await main(async () => {
 		await throughAnOutage([patient], async () => {
 			wire.cut();
 			await patient.connection('waiting', 'offline');
+			await patient.page.getByText('Trying again').waitFor();
 			const tries = await patient.page.evaluate(() => window.__seen.sockets.length);
 			await until(async () => await patient.page.evaluate(() => window.__seen.sockets.length) >= tries + 2, 'two attempts in vain');
 		}, () => wire.mend(), doctor);
