@@ -101,7 +101,7 @@ $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/pe
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)
-	@tests/bench/run $(BUILD) $(if $(filter smoke,$(BENCH)),--smoke) $(CASES)
+	@tests/bench/run $(BUILD) $(addprefix --,$(filter smoke growth,$(BENCH))) $(CASES)
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
