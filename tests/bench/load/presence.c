@@ -220,7 +220,7 @@ connect_with_doctor(struct presence *p, struct options *o)
 
 	while (doctor < o->account_count && !o->accounts[doctor].doctor)
 		doctor++;
-	if (doctor == o->account_count)
+	if (doctor == o->account_count || o->connections == 0)
 		die("no doctor among the users");
 	crowd_init(&p->crowd, o, o->connections, p, on_status);
 	if (doctor < o->connections)
