@@ -106,7 +106,8 @@ bench: deps-bench
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
 
-$(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
+# Private: not for the file of flags, which would change, and all be built again.
+$(BUILD)/tests/%.o: private CPPFLAGS += -Iws-relay -Ifcgi-api
 
 # Objects are made again when the flags change.
 $(BUILD)/%.o: %.c $(BUILD)/flags
