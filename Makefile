@@ -104,7 +104,7 @@ $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/pe
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)
-	@tests/bench/run $(BUILD) $(if $(filter smoke,$(BENCH)),--smoke) $(CASES)
+	@tests/bench/run $(BUILD) $(addprefix --,$(filter smoke growth,$(BENCH))) $(CASES)
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
@@ -117,7 +117,8 @@ screenshots: deps-test
 	@$(MAKE) --no-print-directory -s programs $(BROWSER)
 	@TELEMED_BUILD=$(BUILD) node tests/browser/screenshots.mjs
 
-$(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
+# Private: not for the file of flags, which would change, and all be built again.
+$(BUILD)/tests/%.o: private CPPFLAGS += -Iws-relay -Ifcgi-api
 
 # Objects are made again when the flags change.
 $(BUILD)/%.o: %.c $(BUILD)/flags

@@ -118,3 +118,26 @@ def smoke_cases():
                 del case.runs[label]
             seen.add(key)
     return [case for case in chosen if case.runs]
+
+
+def growth():
+    """Ours alone, at three sizes each."""
+    talk = ("--connections", 200, "--pairs", 50)
+
+    def by(what, sizes, kind, *options):
+        return {f"{size:,}": (kind, (what, size, *options)) for size in sizes}
+    return [
+        Case("chat, by connections that are idle", "chat", by("--idle", (0, 6000, 18000), s.Ours, *V1), US, talk, patients=2450,
+             shows=("memory_ws-relay",)),
+        Case("chat, by characters", "chat", by("--text", (40, 400, 4000), s.Ours), US, talk, patients=200),
+        Case("chat, by messages under way in a pair", "chat", by("--in-flight", (1, 8, 64), s.Ours), US, talk, patients=200),
+        Case("broadcast, by connections", "broadcast", by("--connections", (100, 1000, 10000), s.Ours, *V1), US, patients=1250),
+        Case("all connect, by users", "connect", by("--connections", (250, 500, 1000), s.Ours, "--at-once", 1000),
+             ("cpu_s", "s CPU", 1), patients=1000, shows=("bytes", "seconds")),
+        Case("all connect, by users, v1", "connect", by("--connections", (250, 500, 1000), s.Ours, "--at-once", 1000, *V1),
+             ("cpu_s", "s CPU", 1), patients=1000, shows=("bytes", "seconds")),
+        Case("status flips, by users", "flip", by("--connections", (125, 500, 2000), s.Ours), ("cpu_us", "ms CPU/flip", 1000),
+             patients=2000, doctors=1),
+        Case("GET /doctors, by connections", "http", by("--connections", (4, 32, 256), s.OursThroughLighttpd),
+             ("per_s", "requests/s", 1), ("--path", "/doctors"), patients=1, doctors=100, shows=("cpu_us",)),
+    ]

@@ -106,6 +106,7 @@ class Server:
         self.bench, self.patients, self.doctors = bench, patients, doctors
         self.dir = Path(tempfile.mkdtemp(prefix="bench.", dir=bench.work))
         self.processes = []
+        self.said = ""  # by all of its programs, when it has ended
 
     def __enter__(self):
         try:
@@ -118,6 +119,7 @@ class Server:
     def __exit__(self, *_):
         for process in reversed(self.processes):
             process.stop()
+        self.said = "".join(process.log.read_text(errors="replace") for process in self.processes)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def run(self, *command, **options):

@@ -185,6 +185,14 @@ read_answer(struct crowd *w, struct client *c, const unsigned char *data, size_t
 }
 
 static void
+count_text(struct crowd *w, struct client *c)
+{
+	w->frames_in++;
+	w->heard += c->heard ? 0 : 1;
+	c->heard = true;
+}
+
+static void
 on_frame(struct crowd *w, struct client *c, unsigned opcode, const unsigned char *data, size_t len)
 {
 	static const unsigned char mask[4] = { 0x5a, 0xa5, 0x3c, 0xc3 };
@@ -198,11 +206,7 @@ on_frame(struct crowd *w, struct client *c, unsigned opcode, const unsigned char
 		    len < 2 ? 1005U : (unsigned)(data[0] << 8 | data[1]));
 		client_lost(w, c, why);
 	} else if (opcode == OP_TEXT) {
-		w->frames_in++;
-		if (!c->heard) {
-			c->heard = true;
-			w->heard++;
-		}
+		count_text(w, c);
 		if (len >= w->ignore_below)
 			w->on_text(w->context, c, (const char *)data, len);
 	}
@@ -248,7 +252,7 @@ read_frames(struct crowd *w, struct client *c, const unsigned char *data, size_t
 			continue;
 		}
 		if (payload < w->ignore_below && (data[at] & 0x0f) == OP_TEXT) {
-			w->frames_in++;
+			count_text(w, c);
 			c->skip = payload - (len - at - head);
 			return len;
 		}

@@ -142,7 +142,7 @@ set_option(struct options *o, int which, char *value)
 int
 main(int argc, char **argv)
 {
-	struct options o = {
+	static struct options o = {
 		.path = "/ws",
 		.subprotocol = "",
 		.role = "PATIENT",

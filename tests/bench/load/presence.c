@@ -220,7 +220,7 @@ connect_with_doctor(struct presence *p, struct options *o)
 
 	while (doctor < o->account_count && !o->accounts[doctor].doctor)
 		doctor++;
-	if (doctor == o->account_count)
+	if (doctor == o->account_count || o->connections == 0)
 		die("no doctor among the users");
 	crowd_init(&p->crowd, o, o->connections, p, on_status);
 	if (doctor < o->connections)
@@ -228,7 +228,7 @@ connect_with_doctor(struct presence *p, struct options *o)
 	crowd_seat(&p->crowd, 0, &o->accounts[doctor]);
 	snprintf(p->needle, sizeof(p->needle), "\"id\":%s,", o->accounts[doctor].id);
 	p->status = "ONLINE";
-	p->right = need(calloc(o->connections, sizeof(bool)));
+	p->right = need(calloc((size_t)o->connections + 1, sizeof(bool)));
 	return crowd_connect(&p->crowd, o->connections);
 }
 
