@@ -313,8 +313,7 @@ newest_list(void *context, bool v1, uint64_t *revision)
 {
 	struct relay *r = context;
 
-	*revision = hub_list_revision(r->hub);
-	return hub_list(r->hub, v1);
+	return hub_list(r->hub, v1, revision);
 }
 
 const struct conn_events relay_conn_events = {
