@@ -16,7 +16,7 @@
 
 enum {
 	FD_RESERVE = 64,	   /* descriptors for all that is not a client */
-	HANDSHAKES_MAX = 1024,	   /* at a time */
+	HANDSHAKES_MAX = 4096,	   /* at a time */
 	RECONNECT_FIRST_MS = 1000, /* after a planned stop, for the first client */
 	RECONNECT_SLOT_MS = 5,
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
