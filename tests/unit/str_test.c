@@ -180,8 +180,8 @@ a_text_is_utf8_or_not(void **state)
 {
 	(void)state;
 	assert_true(utf8_valid("", 0));
-	assert_true(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 18));
-	assert_false(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 17));
+	assert_true(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 17));
+	assert_false(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 16));
 	assert_false(utf8_valid("a\xff", 2));
 	assert_false(utf8_valid("\xed\xa0\x80", 3));
 }
