@@ -5,7 +5,7 @@ import { Consultation } from './consultation.js';
 import { byId, notice, sentence, showStatus } from './dom.js';
 import { showHistory } from './history.js';
 import { People } from './people.js';
-import { signIn } from './signin.js';
+import { showLogin, signIn } from './signin.js';
 import { Telemed } from './telemed.js';
 
 const telemed = new Telemed();
@@ -30,22 +30,32 @@ function showOwnStatus() {
   if (telemed.call === null && telemed.elsewhere === null) byId('set-status').value = status;
 }
 
+let wasConnected = false;
+
 function showConnection() {
   const place = document.querySelector('[data-connection]');
   if (!(place instanceof HTMLElement)) return;
   const { state, reason = '' } = telemed.connection;
+  if (state === 'connected' || state === 'closed') wasConnected = state === 'connected';
+  const trying = wasConnected ? 'The connection was lost. Trying again…' : 'Connecting…';
   /** @type {Record<string, string>} */
   const texts = {
     closed: '',
-    connecting: 'Connecting…',
+    connecting: trying,
     connected: 'Connected',
-    waiting: 'The connection was lost. Trying again…',
+    waiting: trying,
     stopped: reason === 'too_many_connections' ? 'You are signed in on too many windows.' : 'The service has closed the connection.',
   };
   place.dataset.state = state;
-  place.textContent = texts[state];
+  if (place.textContent !== texts[state]) place.textContent = texts[state]; // one announcement for one outage
   byId('reconnect').hidden = state !== 'stopped';
   byId('set-status').disabled = state !== 'connected';
+}
+
+function showElsewhere() {
+  const there = telemed.elsewhere !== null;
+  byId('elsewhere').querySelector('p').textContent = there ? 'You are in a call on another window or device.' : '';
+  byId('elsewhere').querySelector('button').hidden = !there;
 }
 
 telemed.on('session', ({ reason }) => {
@@ -54,20 +64,29 @@ telemed.on('session', ({ reason }) => {
   else if (reason === 'revoked') notice('You have been logged out.');
   else if (telemed.signedIn) notice('');
   if (telemed.signedIn) byId('people-title').focus();
-  else byId('login').elements.email.focus();
+  else showLogin();
 });
 telemed.on('presence', showOwnStatus);
 telemed.on('connection', showConnection);
-telemed.on('elsewhere', () => (byId('elsewhere').hidden = telemed.elsewhere === null));
+telemed.on('elsewhere', showElsewhere);
 
 byId('elsewhere').querySelector('button').addEventListener('click', () => consultation.takeOver());
 byId('reconnect').addEventListener('click', () => telemed.connect());
 byId('logout').addEventListener('click', () => {
   telemed.logout().catch((error) => notice(`You are logged out here, but the server does not know: ${sentence(error)}`));
 });
+/** Who connects is ONLINE; who has chosen to be OFFLINE here stays so all the same. */
+function keepOffline() {
+  if (telemed.connection.state === 'connected' && sessionStorage.getItem('stay-offline') === String(telemed.user?.id))
+    telemed.setStatus('OFFLINE').catch((error) => notice(sentence(error)));
+}
+
+telemed.on('connection', keepOffline);
 byId('set-status').addEventListener('change', async () => {
+  const status = byId('set-status').value;
   try {
-    await telemed.setStatus(byId('set-status').value);
+    await telemed.setStatus(status);
+    sessionStorage.setItem('stay-offline', status === 'OFFLINE' ? String(telemed.user?.id) : '');
   } catch (error) {
     notice(sentence(error));
     showOwnStatus();

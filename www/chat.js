@@ -1,6 +1,6 @@
 // @ts-check
 /** What was said with whom, for as long as the page lives: the server relays and keeps nothing. */
-import { byId, element, sentence } from './dom.js';
+import { byId, element, notice, sentence } from './dom.js';
 
 /** @typedef {import('./telemed.js').Telemed} Telemed @typedef {import('./people.js').People} People */
 
@@ -49,9 +49,11 @@ export class Chat {
     byId('chat-hint').hidden = true;
     byId('conversation').hidden = false;
     byId('chat-peer').textContent = this.#people.name(peer);
+    byId('log').setAttribute('aria-live', 'off'); // what was said before is not read out
     this.#list.replaceChildren(...(this.#logs.get(peer) ?? []));
+    requestAnimationFrame(() => byId('log').removeAttribute('aria-live'));
     this.#scroll();
-    this.#markRead(peer);
+    this.#people.mark(peer, false);
     this.#showReachable();
     if (focus) (this.#text.disabled ? byId('chat') : this.#text).focus();
   }
@@ -70,13 +72,13 @@ export class Chat {
     if (this.#peer === null) return;
     const connected = this.#telemed.connection.state === 'connected';
     const user = this.#telemed.users.get(this.#peer);
-    const here = user !== undefined;
+    const gone = connected && user === undefined;
     const name = this.#people.name(this.#peer);
     const hint = byId('unreachable');
-    this.#text.disabled = !connected || !here;
+    this.#text.disabled = gone; // but not while there is no connection: that takes no focus and no keys away
     this.#text.maxLength = this.#telemed.limits.chatCharacters;
-    byId('write').querySelector('button').disabled = this.#text.disabled;
-    hint.hidden = !this.#text.disabled;
+    byId('write').querySelector('button').disabled = gone || !connected;
+    hint.hidden = connected && !gone;
     hint.textContent = connected ? `${name} is offline. You can write when they are back.` : 'There is no connection now.';
     byId('chat-peer').textContent = name;
   }
@@ -84,7 +86,8 @@ export class Chat {
   async #send() {
     const message = this.#text.value.trim();
     const to = this.#peer;
-    if (message === '' || to === null || this.#text.disabled || this.#telemed.user === null) return;
+    if (message === '' || to === null || this.#telemed.user === null) return;
+    if (this.#text.disabled || this.#telemed.connection.state !== 'connected') return;
     this.#text.value = '';
     const item = this.#add(to, this.#telemed.user.id, message, new Date());
     try {
@@ -96,9 +99,10 @@ export class Chat {
 
   /** @param {{ from: number, to?: number, message: string, ts: string }} chat */
   #received({ from, to, message, ts }) {
+    if (from === this.#telemed.user?.id) return; // from another client of one's own
     this.#add(from, from, message, new Date(ts), to === undefined);
     if (this.#peer === null) this.open(from, false);
-    else if (this.#peer !== from) this.#markUnread(from);
+    else if (this.#peer !== from) this.#announce(from);
   }
 
   /**
@@ -119,8 +123,10 @@ export class Chat {
     if (log.length > KEPT) log.shift()?.remove();
     this.#logs.set(peer, log);
     if (peer === this.#peer) {
+      const { scrollTop, scrollHeight, clientHeight } = byId('log');
+      const readsOn = scrollHeight - scrollTop - clientHeight < 40;
       this.#list.append(item);
-      this.#scroll();
+      if (own || readsOn) this.#scroll();
     }
     return item;
   }
@@ -129,20 +135,9 @@ export class Chat {
     byId('log').scrollTop = byId('log').scrollHeight;
   }
 
-  /** @param {number} peer */
-  #row(peer) {
-    return byId('people').querySelector(`[data-user="${peer}"]`);
-  }
-
-  /** @param {number} peer */
-  #markUnread(peer) {
-    const row = this.#row(peer);
-    if (row !== null && row.querySelector('.unread') === null)
-      row.querySelector('.name').after(element('span', { className: 'unread' }, 'New message'));
-  }
-
-  /** @param {number} peer */
-  #markRead(peer) {
-    this.#row(peer)?.querySelector('.unread')?.remove();
+  /** @param {number} from */
+  #announce(from) {
+    this.#people.mark(from, true);
+    notice(`${this.#people.name(from)} has written to you.`);
   }
 }

@@ -24,9 +24,7 @@ export function element(tag, properties = {}, ...children) {
 
 /** Says TEXT to everybody, screen readers too; '' takes it back. @param {string} text */
 export function notice(text) {
-  const place = byId('notice');
-  place.textContent = text;
-  place.hidden = text === '';
+  byId('notice').textContent = text; // never hidden: what appears together with its text is not announced
 }
 
 /** @type {Record<string, string>} */
@@ -38,6 +36,12 @@ export function showStatus(place, status) {
   place.dataset.status = status;
 }
 
+/** @param {number | undefined} seconds */
+function waiting(seconds) {
+  if (!seconds) return 'a moment';
+  return seconds < 90 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`;
+}
+
 /** A sentence for what went wrong. @param {any} error */
 export function sentence(error) {
   /** @type {Record<string, string>} */
@@ -46,7 +50,7 @@ export function sentence(error) {
     offline: 'The doctor is offline.',
     caller_busy: 'You are in a call already.',
     recipient_offline: 'They are offline. The message was not delivered.',
-    rate_limited: 'That was too fast. Try again in a moment.',
+    rate_limited: `That was too often. Try again in ${waiting(error.retryAfter)}.`,
     bad_credentials: 'The email or the password is wrong.',
     email_taken: 'There is an account with this email already.',
     draining: 'The service is being restarted. Try again in a moment.',

@@ -19,6 +19,7 @@ function outcome({ direction, state, answeredAt, endedAt, reason }) {
 /** @param {Telemed} telemed */
 export function showHistory(telemed) {
   /** @type {string | undefined} */ let next;
+  let loads = 0; // only the newest counts
 
   /** @param {PastCall} call */
   function row(call) {
@@ -32,8 +33,11 @@ export function showHistory(telemed) {
   /** @param {string} [before] */
   async function load(before) {
     const list = byId('history');
+    const mine = ++loads;
+    byId('more-history').disabled = true;
     try {
       const page = await telemed.calls({ before, limit: 5 });
+      if (mine !== loads) return;
       if (before === undefined) list.replaceChildren();
       list.append(...page.calls.map(row));
       if (list.children.length === 0) list.append(element('li', { className: 'hint' }, 'None yet.'));
@@ -41,10 +45,20 @@ export function showHistory(telemed) {
       byId('more-history').hidden = next === undefined;
     } catch {
       // It is looked up again when the connection is back, and after the next call.
+    } finally {
+      if (mine === loads) byId('more-history').disabled = false;
     }
   }
 
+  function clear() {
+    loads++;
+    byId('history').replaceChildren();
+    byId('more-history').hidden = true;
+  }
+
   byId('more-history').addEventListener('click', () => load(next));
+  telemed.on('session', clear);
   telemed.on('connection', () => telemed.connection.state === 'connected' && load());
-  telemed.on('call', () => telemed.call === null && telemed.signedIn && load());
+  // Whoever is in a call is BUSY: a change of one's own status is when a call has begun or ended.
+  telemed.on('presence', ({ set }) => set.some((user) => user.id === telemed.user?.id) && load());
 }

@@ -6,13 +6,13 @@
  * Beside what the standard wants, each signal carries `session`, a name for the RTCPeerConnection that it comes from. A signal
  * from another session than before means that the other side has begun anew (its page was loaded again): then the caller
  * offers from a new RTCPeerConnection, and the callee answers from one. A callee who has begun anew says so with an empty
- * candidate that is marked `begun`. Offers are numbered by `round`, and an answer names the one that it is for, so that a late one is not taken for
- * the newest.
+ * candidate that is marked `begun`. Offers are numbered by `round`, and an answer names the one that it is for, so that a late
+ * one is not taken for the newest.
  *
  * @typedef {import('./telemed.js').Call} Call
  */
 
-const RETRY_MS = 4000; // how long a connection may look for a way before the caller offers again
+const PATIENCE_MS = { first: 4000, most: 16000 }; // how long a connection may look for a way before there is another offer
 const EARLY_MAX = 128;
 const CAMERA = { width: { ideal: 960 }, height: { ideal: 540 }, frameRate: { ideal: 30 } };
 
@@ -57,13 +57,15 @@ export class Media extends EventTarget {
   /** Candidates that came before the description that they belong to. @type {any[]} */
   #early = [];
   #work = Promise.resolve();
-  #retry = 0;
+  #timer = 0;
+  #patienceMs = PATIENCE_MS.first;
+  #peerWasPresent;
   #closed = false;
   /** @type {(() => void)[]} take the listeners off the call */
   #off;
 
   /**
-   * For CALL, with LOCAL's tracks, which stay the caller's until close(). Begins at once.
+   * For CALL, sending LOCAL's tracks, which stay yours to stop. Begins at once.
    * @param {Call} call
    * @param {MediaStream} local
    * @param {any[]} [signals] the data of signals that came before there was a Media
@@ -75,6 +77,7 @@ export class Media extends EventTarget {
     /** What the other side sends. */
     this.remote = new MediaStream();
     this.connected = false;
+    this.#peerWasPresent = call.peerPresent;
     this.#off = [
       call.on('signal', ({ data }) => this.#do(() => this.#signalled(data))),
       call.on('resumed', () => this.#do(() => this.#resumed())),
@@ -85,13 +88,11 @@ export class Media extends EventTarget {
     else if (!signals.some((data) => data.signalType === 'offer')) this.#do(() => this.#sayHello());
   }
 
-  /** Ends the connection and lets the camera and microphone go. */
   close() {
     this.#closed = true;
-    clearInterval(this.#retry);
+    clearTimeout(this.#timer);
     for (const off of this.#off) off();
     this.#connection?.close();
-    for (const track of this.#local.getTracks()) track.stop();
   }
 
   /** One thing after the other, however fast they come. @param {() => Promise<void>} step */
@@ -101,7 +102,7 @@ export class Media extends EventTarget {
       try {
         await step();
       } catch {
-        // A signal that could not be sent, or a description that does not fit: #tryAgain() finds out and mends it.
+        // A signal that could not be sent, or a description that does not fit: #tryAgain() mends it.
       }
     });
   }
@@ -138,8 +139,7 @@ export class Media extends EventTarget {
       }
     }
     this.#connectionChanged();
-    clearInterval(this.#retry);
-    this.#retry = setInterval(() => this.#do(() => this.#tryAgain()), RETRY_MS);
+    this.#watch();
     return connection;
   }
 
@@ -147,7 +147,16 @@ export class Media extends EventTarget {
     const connected = this.#connection?.connectionState === 'connected';
     if (connected === this.connected) return;
     this.connected = connected;
+    if (connected) this.#patienceMs = PATIENCE_MS.first;
+    this.#watch();
     this.dispatchEvent(new Event('state'));
+  }
+
+  /** Looks after a connection that has not found its way, each time later, so that a slow answer is not always too late. */
+  #watch() {
+    clearTimeout(this.#timer);
+    if (this.connected) return;
+    this.#timer = setTimeout(() => this.#do(() => this.#tryAgain()), this.#patienceMs);
   }
 
   // ---- The caller
@@ -164,6 +173,7 @@ export class Media extends EventTarget {
     if (connection === null) return;
     await connection.setLocalDescription(await connection.createOffer({ iceRestart: this.#round > 0 }));
     this.#round += 1;
+    this.#watch();
     await this.#describe('offer', { round: this.#round });
   }
 
@@ -193,6 +203,7 @@ export class Media extends EventTarget {
     for (const transceiver of connection.getTransceivers()) {
       const track = this.#local.getTracks().find((t) => t.kind === transceiver.receiver.track.kind) ?? null;
       transceiver.direction = 'sendrecv';
+      transceiver.sender.setStreams(this.#local); // so that the other side's ontrack knows what belongs together
       if (transceiver.sender.track !== track) await transceiver.sender.replaceTrack(track);
     }
     await connection.setLocalDescription();
@@ -248,7 +259,6 @@ export class Media extends EventTarget {
     else if (!this.#connection?.remoteDescription) await this.#sayHello();
   }
 
-  #peerWasPresent = true;
   async #peerMayBeBack() {
     const back = this.#call.peerPresent && !this.#peerWasPresent;
     this.#peerWasPresent = this.#call.peerPresent;
@@ -257,7 +267,9 @@ export class Media extends EventTarget {
 
   async #tryAgain() {
     const state = this.#connection?.connectionState;
+    this.#watch();
     if (this.connected || this.#call.state !== 'active' || !this.#call.peerPresent) return;
+    this.#patienceMs = Math.min(2 * this.#patienceMs, PATIENCE_MS.most);
     if (this.#offers) await this.#offer();
     else if (state === 'failed' || state === 'new') await this.#sayHello();
   }

@@ -4,12 +4,18 @@ import { byId, element, showStatus } from './dom.js';
 
 /** @typedef {import('./telemed.js').Telemed} Telemed @typedef {import('./telemed.js').User} User */
 
+const byName = new Intl.Collator();
+
 export class People {
   /** @type {Telemed} */ #telemed;
   /** @type {(id: number) => void} */ #write;
   /** @type {(id: number) => void} */ #call;
   /** Everyone ever seen in this session, as last seen. @type {Map<number, User>} */
   #known = new Map();
+  /** Those of them who are in the list. @type {Map<number, any>} */
+  #rows = new Map();
+  /** Who has written what was not read yet. @type {Set<number>} */
+  #unread = new Set();
 
   /** @param {Telemed} telemed @param {{ write: (id: number) => void, call: (id: number) => void }} actions */
   constructor(telemed, { write, call }) {
@@ -20,11 +26,7 @@ export class People {
     telemed.on('presence', (event) => this.#changed(event));
     telemed.on('connection', () => this.#connectionChanged());
     telemed.on('call', () => this.#showAll());
-  }
-
-  /** @param {number} id @returns {User | undefined} as last seen */
-  find(id) {
-    return this.#known.get(id);
+    telemed.on('elsewhere', () => this.#showAll());
   }
 
   /** @param {number} id @returns {string} */
@@ -32,19 +34,29 @@ export class People {
     return this.#known.get(id)?.name ?? 'Somebody';
   }
 
+  /** @param {number} id @param {boolean} unread */
+  mark(id, unread) {
+    if (unread) this.#unread.add(id);
+    else this.#unread.delete(id);
+    const user = this.#known.get(id);
+    if (user !== undefined) this.#show([user]);
+  }
+
   #clear() {
     this.#known.clear();
+    this.#rows.clear();
+    this.#unread.clear();
     byId('people').replaceChildren();
     byId('people-title').textContent = this.#telemed.user?.role === 'DOCTOR' ? 'People' : 'Doctors';
-    this.#countNobody();
+    this.#show([]);
   }
 
   async #connectionChanged() {
     this.#showAll();
     if (this.#telemed.connection.state !== 'connected' || this.#telemed.user?.role !== 'PATIENT') return;
     try {
-      for (const doctor of await this.#telemed.doctors())
-        if (!this.#telemed.users.has(doctor.id)) this.#put({ ...doctor, status: 'OFFLINE' });
+      const doctors = await this.#telemed.doctors();
+      this.#learn(doctors.filter((d) => !this.#telemed.users.has(d.id)).map((d) => ({ ...d, status: 'OFFLINE' })));
     } catch {
       // Those who are here are in the list all the same.
     }
@@ -52,11 +64,18 @@ export class People {
 
   /** @param {{ set: User[], del: number[] }} change */
   #changed({ set, del }) {
-    for (const user of set) this.#put(user);
-    for (const id of del) {
-      const user = this.#known.get(id);
-      if (user !== undefined) this.#put({ ...user, status: 'OFFLINE' });
-    }
+    const gone = del.flatMap((id) => this.#known.get(id) ?? []);
+    this.#learn([...set, ...gone.map((user) => /** @type {User} */ ({ ...user, status: 'OFFLINE' }))]);
+  }
+
+  /** @param {User[]} users */
+  #learn(users) {
+    for (const user of users) this.#known.set(user.id, user);
+    this.#show(users);
+  }
+
+  #showAll() {
+    this.#show([...this.#known.values()]);
   }
 
   /** @param {User} user */
@@ -65,51 +84,57 @@ export class People {
     return this.#telemed.user?.role === 'DOCTOR' ? user.status !== 'OFFLINE' : user.role === 'DOCTOR';
   }
 
-  /** @param {User} user */
-  #put(user) {
-    this.#known.set(user.id, user);
-    this.#show(user);
-    this.#countNobody();
-  }
-
-  #showAll() {
-    for (const user of this.#known.values()) this.#show(user);
-  }
-
-  #countNobody() {
+  /** Brings the rows of USERS up to date. @param {User[]} users */
+  #show(users) {
+    let isNew = false;
+    for (const user of users) {
+      const row = this.#rows.get(user.id);
+      if (!this.#isListed(user)) {
+        row?.remove();
+        this.#rows.delete(user.id);
+      } else if (row === undefined) {
+        this.#rows.set(user.id, this.#makeRow(user));
+        isNew = true;
+      }
+      this.#fillRow(user);
+    }
+    if (isNew) this.#sort();
     const hint = byId('nobody');
-    hint.hidden = byId('people').children.length > 0;
+    hint.hidden = this.#rows.size > 0;
     hint.textContent = this.#telemed.user?.role === 'DOCTOR' ? 'Nobody else is here.' : 'There are no doctors yet.';
   }
 
-  /** Makes or changes the one row of USER; a button that has the focus keeps it. @param {User} user */
-  #show(user) {
-    const list = byId('people');
-    let row = list.querySelector(`[data-user="${user.id}"]`);
-    if (!this.#isListed(user)) {
-      row?.remove();
-      return;
-    }
-    if (row === null) {
-      row = this.#makeRow(user);
-      const after = [...list.children].find((r) => r.dataset.name.localeCompare(user.name) > 0);
-      list.insertBefore(row, after ?? null);
-    }
-    row.dataset.status = user.status;
-    showStatus(row.querySelector('.status'), user.status);
+  /** All rows by name; a button that has the focus keeps it. */
+  #sort() {
+    const focused = document.activeElement;
+    const rows = [...this.#rows.values()].sort((a, b) => byName.compare(a.dataset.name, b.dataset.name));
+    byId('people').replaceChildren(...rows);
+    if (focused instanceof HTMLElement && focused !== document.activeElement) focused.focus();
+  }
+
+  /** @param {User} user */
+  #fillRow({ id, status }) {
+    const row = this.#rows.get(id);
+    if (row === undefined) return;
+    row.dataset.status = status;
+    showStatus(row.querySelector('.status'), status);
+    row.querySelector('.unread').textContent = this.#unread.has(id) ? 'New message' : '';
     const call = row.querySelector('.call');
-    const free = this.#telemed.call === null && this.#telemed.connection.state === 'connected';
-    if (call !== null) call.disabled = user.status !== 'ONLINE' || !free;
+    const { connection, call: ours, elsewhere } = this.#telemed;
+    if (call !== null) call.disabled = status !== 'ONLINE' || connection.state !== 'connected' || ours !== null || elsewhere !== null;
   }
 
   /** @param {User} user */
   #makeRow({ id, name, role }) {
     const buttons = [element('button', { type: 'button', onclick: () => this.#write(id), 'aria-label': `Write to ${name}` }, 'Write')];
-    if (this.#telemed.user?.role === 'PATIENT')
-      buttons.push(element('button', { type: 'button', className: 'call good', onclick: () => this.#call(id), 'aria-label': `Call ${name}` }, 'Call'));
-    const kind = this.#telemed.user?.role === 'DOCTOR' ? element('span', { className: 'hint' }, role === 'DOCTOR' ? 'Doctor' : 'Patient') : '';
+    if (this.#telemed.user?.role === 'PATIENT') {
+      const call = { type: 'button', className: 'call good', onclick: () => this.#call(id), 'aria-label': `Call ${name}` };
+      buttons.push(element('button', call, 'Call'));
+    }
+    const isDoctor = this.#telemed.user?.role === 'DOCTOR';
+    const kind = isDoctor ? element('span', { className: 'hint' }, role === 'DOCTOR' ? 'Doctor' : 'Patient') : '';
     return element('li', { 'data-user': id, 'data-name': name },
-      element('span', { className: 'name' }, name), kind, element('span', { className: 'status' }),
-      element('span', { className: 'actions' }, ...buttons));
+      element('span', { className: 'name' }, name), element('span', { className: 'unread' }), kind,
+      element('span', { className: 'status' }), element('span', { className: 'actions' }, ...buttons));
   }
 }

@@ -8,9 +8,9 @@ const EVERY_MS = 3000;
 /** @type {AudioContext | null} */
 let audio = null;
 let timer = 0;
+let ringing = false;
 
-for (const gesture of ['pointerdown', 'keydown'])
-  addEventListener(gesture, () => (audio ??= new AudioContext()), { once: true });
+for (const gesture of ['click', 'keydown']) addEventListener(gesture, () => (audio ??= new AudioContext()), { once: true });
 
 /** Two short tones, one after the other. @param {AudioContext} context */
 function sound(context) {
@@ -29,22 +29,30 @@ function sound(context) {
 
 function ringOnce() {
   if (audio === null) return;
+  audio.resume();
   sound(audio);
   navigator.vibrate?.([300, 150, 300]);
 }
 
+/** Shows the dialog. Its title gets the focus, so that who is typing does not answer with the next key. */
+function show() {
+  if (!byId('ring').open) byId('ring').showModal();
+  byId('ring-title').focus();
+}
+
 /** @param {string} name who is calling */
 export function startRinging(name) {
+  ringing = true;
   byId('ring-title').textContent = `${name} is calling`;
   document.title = `${name} is calling – ${TITLE}`;
-  if (!byId('ring').open) byId('ring').showModal();
-  byId('accept').focus();
+  show();
   clearInterval(timer);
   timer = setInterval(ringOnce, EVERY_MS);
   ringOnce();
 }
 
 export function stopRinging() {
+  ringing = false;
   clearInterval(timer);
   document.title = TITLE;
   byId('ring').close(); // the focus goes back to where it was
@@ -54,5 +62,8 @@ export function stopRinging() {
 export function onRing({ accept, decline }) {
   byId('accept').addEventListener('click', accept);
   byId('decline').addEventListener('click', decline);
-  byId('ring').addEventListener('cancel', (/** @type {Event} */ event) => event.preventDefault()); // Escape is no answer
+  // Escape is no answer, and neither is a phone's way back, which a page cannot prevent.
+  byId('ring').addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && event.preventDefault());
+  byId('ring').addEventListener('cancel', (/** @type {Event} */ event) => event.preventDefault());
+  byId('ring').addEventListener('close', () => ringing && show());
 }

@@ -10,8 +10,8 @@
  *     telemed.on('incoming', ({ call }) => call.accept());
  *     await telemed.login({ email, password });   // or telemed.resume() after a reload
  *     const call = await telemed.startCall(doctor.id);
- *     call.on('signal', ({ data }) => …);
- *     call.signal('offer', await connection.createOffer());
+ *     call.on('signal', ({ signalType, payload }) => …);
+ *     call.signal('offer', connection.localDescription.toJSON());
  *
  * What is asked of the server returns a promise; where it is refused, or cannot be asked, that is rejected with a
  * TelemedError whose `code` is one of docs/protocol.md's, or `disconnected`, `timeout`, `network`.
@@ -183,8 +183,6 @@ export class Telemed extends Emitter {
   /** @type {Map<string, { resolve: (data: any) => void, reject: (error: Error) => void, timer: number }>} */
   #pending = new Map();
   #tries = 0;
-  /** The callId of a call that was ended while there was no connection. @type {string | null} */
-  #endLater = null;
   #reconnect = { minMs: 500, maxMs: 30000 };
   /** From goaway: when our slot is, on Date.now()'s clock. */
   #slotAt = 0;
@@ -207,7 +205,7 @@ export class Telemed extends Emitter {
     this.user = null;
     /** @type {Connection} */
     this.connection = { state: 'closed' };
-    /** Everyone who is connected and every doctor who is not OFFLINE, by id. @type {Map<number, User>} */
+    /** Everyone who is connected, oneself too, and every doctor who is not OFFLINE, by id. @type {Map<number, User>} */
     this.users = new Map();
     /** The bounds that the server has told: of a chat's text, for one. */
     this.limits = { chatCharacters: 4000, messageBytes: 65536 };
@@ -266,7 +264,7 @@ export class Telemed extends Emitter {
 
   // ---- The connection
 
-  /** Connects, and stays connected: comes back by itself with back-off and jitter until close() or the session's end. */
+  /** Connects (signed in; else throws), and stays connected: comes back by itself with back-off and jitter until close() or the session's end. */
   connect() {
     if (this.#token === null) throw new TelemedError('unauthenticated', 'Nobody is signed in.');
     if (this.#socket === null) this.#open();
@@ -332,6 +330,7 @@ export class Telemed extends Emitter {
     try {
       await this.#start(call);
     } catch (error) {
+      if (isLost(error)) this.#endLater(call); // it may ring there all the same
       this.#finish(call, '', 0);
       throw error;
     }
@@ -361,8 +360,8 @@ export class Telemed extends Emitter {
     try {
       await this._request({ type: 'call_end', data: { callId: call.id } });
     } catch (error) {
-      if (!(error instanceof TelemedError) || !['disconnected', 'timeout'].includes(error.code)) throw error;
-      this.#endLater = call.id;
+      if (isLost(error)) this.#endLater(call);
+      else if (!isNoCall(error)) throw error;
       this.#finish(call, 'hangup', this.user?.id ?? 0);
     }
   }
@@ -407,10 +406,11 @@ export class Telemed extends Emitter {
 
   #forget() {
     const call = this.call;
-    if (call !== null) this.#finish(call, 'disconnected', this.user?.id ?? 0);
+    if (call !== null) this.#finish(call, '', this.user?.id ?? 0);
     this.#setElsewhere(null);
     this.#store('call', null);
-    this.#endLater = null;
+    this.#store('end', null);
+    this.#renewing = null;
     this.user = null;
     this.users = new Map();
     this.#expiresAt = 0;
@@ -425,17 +425,32 @@ export class Telemed extends Emitter {
 
   /** A fresh token for the one we have, which the connection is told of. Asked twice, it is fetched once. */
   #renew() {
-    this.#renewing ??= (async () => {
+    const renewing = (this.#renewing ??= this.#fetchToken());
+    return renewing.finally(() => {
+      if (this.#renewing === renewing) this.#renewing = null;
+    });
+  }
+
+  async #fetchToken() {
+    const old = this.#token;
+    const { token } = await this.#rest('POST', '/auth/refresh');
+    if (this.#token !== old) return; // somebody has signed out meanwhile
+    this.#setToken(token);
+    this.#expiresAt = 0;
+    if (this.#welcomed) await this.#present();
+  }
+
+  /** Renews the token after AFTERMS, and again where that fails, as long as the old one is good. @param {number} afterMs */
+  #renewAfter(afterMs) {
+    clearTimeout(this.#timers.renewal);
+    this.#timers.renewal = setTimeout(async () => {
       try {
-        const { token } = await this.#rest('POST', '/auth/refresh');
-        this.#setToken(token);
-        this.#expiresAt = 0;
-        if (this.#welcomed) await this.#present();
-      } finally {
-        this.#renewing = null;
+        await this.#renew();
+      } catch {
+        const leftMs = this.#expiresAt - Date.now();
+        if (this.#token !== null && leftMs > 0) this.#renewAfter(Math.max(500, Math.min(5000, leftMs / 4)));
       }
-    })();
-    return this.#renewing;
+    }, afterMs);
   }
 
   /** Tells the connection which token it goes by: after a renewal, and to see whether it lives. */
@@ -467,7 +482,8 @@ export class Telemed extends Emitter {
     if (response.ok) return answer;
     if (response.status === 401 && answer.code !== 'bad_credentials' && token !== null && token === this.#token)
       this.#end('expired');
-    throw new TelemedError(answer.code ?? 'internal', answer.detail ?? answer.title ?? 'The server failed.', {
+    const message = [answer.title ?? 'The server failed', answer.detail].filter(Boolean).join('. ');
+    throw new TelemedError(answer.code ?? 'internal', message, {
       status: response.status, errors: answer.errors, retryAfter: Number(response.headers.get('Retry-After')) || 0,
     });
   }
@@ -588,7 +604,7 @@ export class Telemed extends Emitter {
     else if (type === 'incoming_call') this.#rung(message);
     else if (type === 'call_state') this.#callState(data);
     else if (type === 'call_end') this.#callEnd(message);
-    else if (type === 'token_expiring') this.#timers.renewal = setTimeout(() => this.#renew().catch(() => {}), data.inMs / 2);
+    else if (type === 'token_expiring') this.#renewAfter(data.inMs / 2);
     else if (type === 'goaway') this.#slotAt = Date.now() + data.reconnectInMs;
   }
 
@@ -662,7 +678,12 @@ export class Telemed extends Emitter {
 
   /** This connection takes the call up: after a reconnection, or in the place of another. @param {Call} call */
   async #resumeCall(call) {
-    await this._request({ type: 'call_resume', data: { callId: call.id } });
+    try {
+      await this._request({ type: 'call_resume', data: { callId: call.id } });
+    } catch (error) {
+      if (isNoCall(error)) this.#finish(call, 'disconnected', call.peer);
+      throw error;
+    }
     try {
       call.iceServers = await this.iceServers();
     } catch {
@@ -677,11 +698,11 @@ export class Telemed extends Emitter {
    */
   #restore(active) {
     let call = this.call;
-    if (active !== null && active.callId === this.#endLater) {
+    if (active !== null && active.callId === this.#load('end')) {
       this._request({ type: 'call_end', data: { callId: active.callId } }).catch(() => {});
       return;
     }
-    this.#endLater = null;
+    this.#store('end', null);
     if (call !== null && active?.callId !== call.id) {
       // A farewell that says why may be right behind the welcome.
       const gone = call;
@@ -693,11 +714,15 @@ export class Telemed extends Emitter {
       if (call === null && this.call === null) this.#store('call', null);
       return;
     }
+    if (active.state === 'RINGING' && active.direction === 'in') {
+      this.#setElsewhere(null);
+      return; // incoming_call says more
+    }
     if (call === null && active.callId === this.#load('call')) call = this.#adopt(active);
     if (call === null) {
-      // What rings at a doctor's comes as incoming_call.
-      if (active.state === 'ACTIVE' || active.direction === 'out') this.#setElsewhere(active);
-    } else if (call.direction === 'out' || active.state === 'ACTIVE') {
+      this.#setElsewhere(active);
+    } else {
+      if (call.state !== stateOf(active.state)) this.#move(call, stateOf(active.state));
       this.#resumeCall(call).catch(() => {});
     }
   }
@@ -766,6 +791,11 @@ export class Telemed extends Emitter {
     this._tell('call', {});
   }
 
+  /** The server is told when we are back; not where the call is over already, with its session perhaps. @param {Call} call */
+  #endLater(call) {
+    if (call === this.call) this.#store('end', call.id);
+  }
+
   /** @param {CallElsewhere | null} elsewhere */
   #setElsewhere(elsewhere) {
     if (elsewhere === null && this.elsewhere === null) return;
@@ -785,6 +815,16 @@ export class Telemed extends Emitter {
     if (value === null) this.#storage?.removeItem(`telemed.${name}`);
     else this.#storage?.setItem(`telemed.${name}`, value);
   }
+}
+
+/** Was it not refused, but perhaps never heard? @param {unknown} error */
+function isLost(error) {
+  return error instanceof TelemedError && (error.code === 'disconnected' || error.code === 'timeout');
+}
+
+/** @param {unknown} error */
+function isNoCall(error) {
+  return error instanceof TelemedError && error.code === 'no_call';
 }
 
 /** 128 random bits, as a callId may be written. */

@@ -287,9 +287,14 @@ export class Wire {
 		return wire;
 	}
 
+	/** No new connection lives; those that there are do. */
+	refuse() {
+		this.cutNow = true;
+	}
+
 	/** Every connection is reset, and no new one lives. */
 	cut() {
-		this.cutNow = true;
+		this.refuse();
 		for (const [near, far] of this.pairs) {
 			near.resetAndDestroy();
 			far.destroy();
