@@ -32,10 +32,12 @@ SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema
 UNIT := $(wildcard tests/unit/*_test.c)
 # What the browser tests have from npm; npm writes this file last.
 BROWSER := tests/browser/node_modules/.package-lock.json
+# The bench's own: they share nothing with what they measure.
+BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limit/limit
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim screenshots deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim screenshots bench deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -44,6 +46,7 @@ help:
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
+	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
@@ -85,13 +88,23 @@ $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
 
 .PHONY: tests
-tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim
+tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/peers/limit/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^
+
+bench: deps-bench
+	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)
+	@tests/bench/run $(BUILD) $(addprefix --,$(filter smoke growth,$(BENCH))) $(CASES)
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
@@ -104,7 +117,8 @@ screenshots: deps-test
 	@$(MAKE) --no-print-directory -s programs $(BROWSER)
 	@TELEMED_BUILD=$(BUILD) node tests/browser/screenshots.mjs
 
-$(BUILD)/tests/%.o: CPPFLAGS += -Iws-relay -Ifcgi-api
+# Private: not for the file of flags, which would change, and all be built again.
+$(BUILD)/tests/%.o: private CPPFLAGS += -Iws-relay -Ifcgi-api
 
 # Objects are made again when the flags change.
 $(BUILD)/%.o: %.c $(BUILD)/flags

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "problem.h"
-#include "store/store_session.h"
 
 enum err
 caller_authenticate(struct request *q)
@@ -27,9 +26,8 @@ caller_authenticate(struct request *q)
 	e = token_verify(
 	    &q->service->key, token, strlen(token), clock_wall_ms() / 1000, &q->claims);
 	if (e == ERR_OK)
-		e = store_session_check(q->service->store, q->claims.session);
-	if (e == ERR_OK)
-		e = store_user_by_id(q->service->store, q->claims.user, &q->who);
+		e = store_user_of_session(
+		    q->service->store, q->claims.user, q->claims.session, &q->who);
 	if (e == ERR_DENIED || e == ERR_NOT_FOUND)
 		return refuse(q, PROBLEM_INVALID_TOKEN, "Log in again for a new token.");
 	return e;

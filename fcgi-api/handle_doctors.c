@@ -10,19 +10,41 @@ write_doctor(void *context, const struct user *u)
 	return ERR_OK;
 }
 
-enum err
-handle_doctors_list(struct request *q)
+static enum err
+write_list(struct store *store, struct kept_answer *list)
 {
 	struct json_writer w;
 	enum err e;
 
-	reply_begin(q, 200, &w);
+	list->etag[0] = '\0';
+	buf_fini(&list->body);
+	buf_init(&list->body, REPLY_BYTES_MAX);
+	jw_init(&w, &list->body);
 	jw_object(&w, NULL);
 	jw_array(&w, "doctors");
-	e = store_doctors(q->service->store, write_doctor, &w);
+	e = store_doctors(store, write_doctor, &w);
 	jw_array_end(&w);
 	jw_object_end(&w);
+	if (e == ERR_OK && list->body.failed)
+		e = ERR_SYSTEM;
+	if (e == ERR_OK)
+		kept_answer_name(list);
 	return e;
+}
+
+/* Written again when anything was committed: also the calls, for who is in one is BUSY. */
+enum err
+handle_doctors_list(struct request *q)
+{
+	struct kept_answer *list = &q->service->doctors;
+	enum err e;
+
+	if (store_changed(q->service->store) || list->etag[0] == '\0') {
+		if ((e = write_list(q->service->store, list)) != ERR_OK)
+			return e;
+	}
+	reply_kept(q, list);
+	return ERR_OK;
 }
 
 static enum err
@@ -54,6 +76,7 @@ handle_doctors_status(struct request *q)
 		return e;
 	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
 		return e;
+	q->service->doctors.etag[0] = '\0'; /* what we commit is no change to store_changed() */
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);
 	/* Read again, for a doctor in a call is BUSY whatever she has set. */

@@ -1,5 +1,7 @@
 #include "request.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum err
@@ -22,6 +24,48 @@ reply_begin(struct request *q, int status, struct json_writer *w)
 	q->reply.status = status;
 	q->reply.content_type = "application/json";
 	jw_init(w, &q->reply.body);
+}
+
+void
+kept_answer_name(struct kept_answer *kept)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (size_t i = 0; i < kept->body.len; i++)
+		hash = (hash ^ (unsigned char)kept->body.data[i]) * UINT64_C(0x100000001b3);
+	snprintf(kept->etag, sizeof(kept->etag), "\"%016llx\"", (unsigned long long)hash);
+}
+
+/* Does LIST, the value of an If-None-Match, hold ETAG, which ends with its quote? */
+static bool
+list_holds(const char *list, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	if (strcmp(list, "*") == 0)
+		return true;
+	while (*list != '\0') {
+		list += strspn(list, " \t,");
+		if (strncmp(list, "W/", 2) == 0) /* a weak comparison, RFC 9110 8.8.3.2 */
+			list += 2;
+		if (strncmp(list, etag, len) == 0)
+			return true;
+		list += strcspn(list, ",");
+	}
+	return false;
+}
+
+void
+reply_kept(struct request *q, const struct kept_answer *kept)
+{
+	q->reply.etag = kept->etag;
+	if (list_holds(q->if_none_match, kept->etag)) {
+		q->reply.status = 304;
+		return;
+	}
+	q->reply.status = 200;
+	q->reply.content_type = "application/json";
+	buf_add(&q->reply.body, kept->body.data, kept->body.len);
 }
 
 void

@@ -12,7 +12,18 @@
 #include "store/store_user.h"
 #include "json/json.h"
 
-enum { FAULTS_MAX = 8, REQUEST_ID_SIZE = 17, REPLY_BYTES_MAX = 16 << 20 };
+enum {
+	FAULTS_MAX = 8,
+	REQUEST_ID_SIZE = 17,
+	REPLY_BYTES_MAX = 16 << 20,
+	ETAG_SIZE = sizeof("\"0123456789abcdef\""),
+};
+
+/* An answer that is the same for all until the database changes. */
+struct kept_answer {
+	struct buf body;
+	char etag[ETAG_SIZE]; /* RFC 9110 8.8.3; "": nothing is kept */
+};
 
 /* What a worker process has for all its requests. */
 struct service {
@@ -20,6 +31,7 @@ struct service {
 	struct token_key key;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;
+	struct kept_answer doctors;
 };
 
 enum method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
@@ -37,6 +49,7 @@ struct reply {
 	const char *authenticate; /* WWW-Authenticate, or NULL */
 	char allow[64];		  /* Allow, or empty */
 	int64_t retry_after_s;	  /* Retry-After, or 0 */
+	const char *etag;	  /* ETag, or NULL: not to be kept by anybody */
 	struct buf body;
 };
 
@@ -51,6 +64,7 @@ struct request {
 	const char *query; /* as it was sent */
 	const char *authorization;
 	const char *origin;
+	const char *if_none_match;
 	const char *scheme;
 	const char *host;
 	const char
@@ -75,6 +89,13 @@ MUST_USE enum err service_store(struct service *s);
 
 /* Starts a 2xx JSON reply; the handler writes one object with W. */
 void reply_begin(struct request *q, int status, struct json_writer *w);
+
+/* Answers with KEPT: 200, or 304 where the client has it already (If-None-Match, RFC 9110 13.1.2).
+ */
+void reply_kept(struct request *q, const struct kept_answer *kept);
+
+/* Names what stands in KEPT's body, by its content. */
+void kept_answer_name(struct kept_answer *kept);
 
 /* Writes a user as the member KEY; EMAIL is one's own, or NULL. */
 void write_user(struct json_writer *w, const char *key, const struct user *u, const char *email);

@@ -79,6 +79,7 @@ request_init(
 	q->query = param(f, "QUERY_STRING");
 	q->authorization = param(f, "HTTP_AUTHORIZATION");
 	q->origin = param(f, "HTTP_ORIGIN");
+	q->if_none_match = param(f, "HTTP_IF_NONE_MATCH");
 	q->host = param(f, "HTTP_HOST");
 	q->scheme = param(f, "REQUEST_SCHEME");
 	q->address = param(f, "REMOTE_ADDR");
@@ -110,12 +111,12 @@ add_cors(const struct request *q, struct buf *head)
 		return;
 	buf_addf(head,
 	    "Access-Control-Allow-Origin: %s\r\n"
-	    "Access-Control-Expose-Headers: Retry-After, WWW-Authenticate, X-Request-Id\r\n",
+	    "Access-Control-Expose-Headers: ETag, Retry-After, WWW-Authenticate, X-Request-Id\r\n",
 	    q->origin);
 	if (q->method == HTTP_OPTIONS)
 		buf_addf(head,
 		    "Access-Control-Allow-Methods: %s\r\n"
-		    "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"
+		    "Access-Control-Allow-Headers: Authorization, Content-Type, If-None-Match\r\n"
 		    "Access-Control-Max-Age: 600\r\n",
 		    q->reply.allow);
 }
@@ -127,9 +128,11 @@ add_head(const struct request *q, struct buf *head)
 	const struct reply *r = &q->reply;
 
 	buf_addf(head,
-	    "Status: %d\r\nX-Request-Id: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: "
-	    "nosniff\r\n",
-	    r->status, q->id);
+	    "Status: %d\r\nX-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\nCache-Control: "
+	    "%s\r\n",
+	    r->status, q->id, r->etag == NULL ? "no-store" : "private, no-cache");
+	if (r->etag != NULL)
+		buf_addf(head, "ETag: %s\r\n", r->etag);
 	if (r->authenticate != NULL)
 		buf_addf(head, "WWW-Authenticate: %s\r\n", r->authenticate);
 	if (r->allow[0] != '\0')
@@ -137,7 +140,7 @@ add_head(const struct request *q, struct buf *head)
 	if (r->retry_after_s > 0)
 		buf_addf(head, "Retry-After: %lld\r\n", (long long)r->retry_after_s);
 	add_cors(q, head);
-	if (r->status != 204)
+	if (r->status != 204 && r->status != 304)
 		buf_addf(head, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->content_type,
 		    r->body.len);
 	buf_adds(head, "\r\n");

@@ -369,11 +369,12 @@ write_ping(struct connection *c)
 	return lws_write(c->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
+/* Nothing waits to be written. Whether the kernel has room is not asked, which would be a system
+ * call for each message: what it does not take of one, libwebsockets keeps. */
 static bool
 socket_is_free(const struct connection *c)
 {
-	return c->outbox.count == 0 && !lws_partial_buffered(c->wsi) &&
-	       !lws_send_pipe_choked(c->wsi);
+	return c->outbox.count == 0 && !lws_partial_buffered(c->wsi);
 }
 
 bool
@@ -388,7 +389,7 @@ conn_writeable(struct connection *c)
 	}
 	if (c->ping_due)
 		ok = write_ping(c);
-	for (int i = 0; ok && i < WRITES_AT_ONCE && !lws_send_pipe_choked(c->wsi); i++) {
+	for (int i = 0; ok && i < WRITES_AT_ONCE && !lws_partial_buffered(c->wsi); i++) {
 		if (!outbox_take(&c->outbox, &f))
 			break;
 		ok = f == NULL ? write_list(c) : write_frame(c, f);
@@ -454,15 +455,15 @@ deliver(struct connection *c, const void *data, size_t len)
 	struct conn_table *t = c->table;
 
 	metric_add(METRIC_MESSAGES_IN, 1);
-	if (c->message.len == 0) { /* the usual case: one frame, in one piece */
-		t->events.message(t->events.context, c, len > 0 ? data : "", len);
-		return;
+	if (c->message.len > 0) { /* else the usual case: one frame, in one piece */
+		buf_add(&c->message, data, len);
+		data = c->message.data;
+		len = c->message.len;
 	}
-	buf_add(&c->message, data, len);
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
 	else
-		t->events.message(t->events.context, c, c->message.data, c->message.len);
+		t->events.message(t->events.context, c, len > 0 ? data : "", len);
 	buf_fini(&c->message);
 }
 

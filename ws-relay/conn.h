@@ -18,6 +18,7 @@ enum close_code {
 	CLOSE_NONE = 0,
 	CLOSE_GOING_AWAY = 1001,
 	CLOSE_UNSUPPORTED = 1003,
+	CLOSE_INVALID_TEXT = 1007,
 	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
 	CLOSE_TOO_BIG = 1009,
 	CLOSE_INTERNAL = 1011,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "metrics/metrics.h"
 #include "relay.h"
 
@@ -266,7 +267,10 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	struct message m;
 	enum err e = message_read(text, len, &m, &refusal);
 
-	if (!conn_allow(c, now_ms)) {
+	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
+	if (e == ERR_INVALID && !utf8_valid(text, len)) {
+		conn_close(c, CLOSE_INVALID_TEXT);
+	} else if (!conn_allow(c, now_ms)) {
 		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
 	} else if (e == ERR_INVALID) {
 		send_error(c, &m, refusal.code, refusal.message);
@@ -309,8 +313,7 @@ newest_list(void *context, bool v1, uint64_t *revision)
 {
 	struct relay *r = context;
 
-	*revision = hub_list_revision(r->hub);
-	return hub_list(r->hub, v1);
+	return hub_list(r->hub, v1, revision);
 }
 
 const struct conn_events relay_conn_events = {

@@ -376,8 +376,7 @@ hub_free(struct hub *h)
 		free(w);
 	}
 	roster_free(h);
-	frame_unref(h->list);
-	frame_unref(h->list_v1);
+	roster_forget_lists(h);
 	free(h->gone);
 	free(h);
 }

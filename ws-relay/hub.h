@@ -89,8 +89,8 @@ enum effect_kind {
 	EFFECT_PRESENCE,  /* FRAME, what has changed in the user list, to every v1 connection that
 			   * has the list before it; a v1  connection that lags is to get the newest
 			   * list instead */
-	EFFECT_LIST, /* the newest user list, hub_list(), to CONN, or to every connection but the v1
-			ones where it is 0 */
+	EFFECT_LIST,	  /* the user list, hub_list(), to CONN, or to every connection but the v1
+			     ones where it is 0 */
 	EFFECT_PERSIST,
 };
 
@@ -125,9 +125,11 @@ void effects_fini(struct effects *fx); /* gives its frames back */
  * event. */
 int64_t hub_deadline(const struct hub *h);
 
-/* The users message as of now, serialised once for each state. The hub's: take a reference to keep
- * it. NULL: out of memory. */
-struct frame *hub_list(struct hub *h, bool v1);
+/* The users message, serialised once for each announcement and shared: as of the last one, or
+ * newer; what has changed since is about to be announced. So a thousand who connect at once are
+ * sent one list, and not one each. The hub's: take a reference to keep it. NULL: out of memory.
+ * *REVISION is the state that it shows. */
+struct frame *hub_list(struct hub *h, bool v1, uint64_t *revision);
 
 /* Counts the states of the list: who has been sent this one needs no other. */
 uint64_t hub_list_revision(const struct hub *h);

@@ -125,6 +125,12 @@ struct status_write {
 	struct status_write *next;
 };
 
+/* The user list, serialised at its first use after an announcement. */
+struct kept_list {
+	struct frame *frame; /* NULL: not yet */
+	uint64_t revision;
+};
+
 struct hub {
 	struct hub_settings settings;
 	struct member *members; /* by id */
@@ -136,8 +142,7 @@ struct hub {
 	uint64_t seq; /* the last one given out */
 	bool loading; /* until EVENT_LOADED */
 
-	struct frame *list;    /* serialised at its first use after a change */
-	struct frame *list_v1; /* the same with its revision */
+	struct kept_list lists[2]; /* the second for v1, with its revision in it */
 	struct member
 	    *changed; /* who is shown in another way than when the list was announced last */
 	struct user_id *gone; /* and who is not known any more */
@@ -195,6 +200,7 @@ void roster_farewell_over(struct hub *h, struct member *m); /* told, or TIMER_FA
 struct frame *roster_presence(
     struct hub *h);		      /* the presence message since the last; NULL: send the list */
 void roster_announced(struct hub *h); /* all know of what has changed */
+void roster_forget_lists(struct hub *h);
 void roster_lost(struct hub *h, struct conn *c);
 void roster_row(struct hub *h, const struct user *u);
 void roster_was_present(struct hub *h, struct user_id id);

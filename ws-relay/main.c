@@ -2,6 +2,7 @@
  *
  * Serves run/relay.sock under the data directory, behind lighttpd. Exit codes: 0 stopped, 100 do
  * not try again before somebody has changed something, 111 try again. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,9 @@ main(void)
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
 	log_open("ws-relay", config.log_level);
+	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
+	 * stays in the heap. */
+	(void)mallopt(M_MMAP_THRESHOLD, 64 << 10);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	return run(&config);

@@ -41,12 +41,14 @@ static enum err
 read_chat(struct reader *rd)
 {
 	const char *text = json_string(json_member(rd->data, "message"));
+	size_t len;
 
 	if (text == NULL)
 		return bad_message(rd, "data.message must be a string");
 	if (text[0] == '\0')
 		return bad_message(rd, "data.message must not be empty");
-	if (utf8_count(text, strlen(text)) > CHAT_CHARS_MAX)
+	len = strlen(text);
+	if (len > CHAT_CHARS_MAX && utf8_count(text, len) > CHAT_CHARS_MAX)
 		return bad_message(rd, "data.message must have at most 4000 characters");
 	rd->m->text = text;
 	return ERR_OK;

@@ -36,10 +36,6 @@ member_status(const struct member *m)
 void
 roster_changed(struct hub *h, struct member *m)
 {
-	frame_unref(h->list);
-	frame_unref(h->list_v1);
-	h->list = NULL;
-	h->list_v1 = NULL;
 	h->list_revision++;
 	h->list_due = true;
 	if (m->changed)
@@ -94,13 +90,25 @@ make_list(struct hub *h, bool v1)
 }
 
 struct frame *
-hub_list(struct hub *h, bool v1)
+hub_list(struct hub *h, bool v1, uint64_t *revision)
 {
-	struct frame **list = v1 ? &h->list_v1 : &h->list;
+	struct kept_list *list = &h->lists[v1];
 
-	if (*list == NULL)
-		*list = make_list(h, v1);
-	return *list;
+	if (list->frame == NULL) {
+		list->frame = make_list(h, v1);
+		list->revision = h->list_revision;
+	}
+	*revision = list->revision;
+	return list->frame;
+}
+
+void
+roster_forget_lists(struct hub *h)
+{
+	for (unsigned i = 0; i < COUNT_OF(h->lists); i++) {
+		frame_unref(h->lists[i].frame);
+		h->lists[i].frame = NULL;
+	}
 }
 
 struct frame *
@@ -143,6 +151,7 @@ roster_announced(struct hub *h)
 		m->changed = false;
 		DL_DELETE2(h->changed, m, changed_prev, changed_next);
 	}
+	roster_forget_lists(h);
 	h->gone_count = 0;
 	h->gone_lost = false;
 	h->list_due = false;

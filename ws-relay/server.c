@@ -16,12 +16,13 @@
 
 enum {
 	FD_RESERVE = 64,	   /* descriptors for all that is not a client */
-	HANDSHAKES_MAX = 1024,	   /* at a time */
+	HANDSHAKES_MAX = 4096,	   /* at a time */
 	RECONNECT_FIRST_MS = 1000, /* after a planned stop, for the first client */
 	RECONNECT_SLOT_MS = 5,
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
 	LIST_INTERVAL_MS = 100, /* between two user lists */
 	CALL_MAX_MS = 4 * 3600 * 1000,
+	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */
 };
 
 /* A credential outlives the call that it is for, and the longest ring before it. */
@@ -36,7 +37,8 @@ struct server {
 	ev_io doorbell;
 	ev_async results; /* the store thread has some */
 	ev_timer hub_timer;
-	ev_timer kick; /* see on_kick() */
+	int64_t hub_due_ms; /* what it is set to; INT64_MAX: it is not */
+	ev_timer kick;	    /* see on_kick() */
 	ev_timer second;
 	ev_signal sigterm;
 	ev_signal sigint;
@@ -114,7 +116,7 @@ static const struct lws_protocols protocols[] = {
 	{ .name = "telemed.v1",
 	    .callback = on_lws,
 	    .per_session_data_size = sizeof(struct session),
-	    .rx_buffer_size = 1024,
+	    .rx_buffer_size = 2048,
 	    .tx_packet_size = 65536 },
 	{ .name = NULL },
 };
@@ -216,8 +218,12 @@ static void
 wake_hub_at(void *context, int64_t due_ms)
 {
 	struct server *s = context;
-	int64_t wait_ms = due_ms - clock_monotonic_ms();
+	int64_t wait_ms;
 
+	if (due_ms == s->hub_due_ms)
+		return;
+	s->hub_due_ms = due_ms;
+	wait_ms = due_ms - clock_monotonic_ms();
 	if (due_ms == INT64_MAX) {
 		ev_timer_stop(s->loop, &s->hub_timer);
 		return;
@@ -234,6 +240,7 @@ on_hub_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)events;
 	ev_timer_stop(loop, w);
+	s->hub_due_ms = INT64_MAX;
 	relay_event(&s->relay, &(struct event){ .kind = EVENT_TICK });
 }
 
@@ -322,8 +329,8 @@ start_lws(struct server *s)
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_VALIDATE_UTF8 |
-			   LWS_SERVER_OPTION_DISABLE_IPV6,
+		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_DISABLE_IPV6,
+		.pt_serv_buf_size = READ_AT_ONCE,
 		.uid = -1,
 		.gid = -1,
 		.foreign_loops = loops,
@@ -438,6 +445,7 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 	s->results.data = &s->relay;
 	ev_async_start(s->loop, &s->results);
 	ev_init(&s->hub_timer, on_hub_timer);
+	s->hub_due_ms = INT64_MAX;
 	s->hub_timer.data = s;
 	if (!start_lws(s)) {
 		store_close(store);

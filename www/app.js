@@ -75,9 +75,18 @@ byId('reconnect').addEventListener('click', () => telemed.connect());
 byId('logout').addEventListener('click', () => {
   telemed.logout().catch((error) => notice(`You are logged out here, but the server does not know: ${sentence(error)}`));
 });
+/** Who connects is ONLINE; who has chosen to be OFFLINE here stays so all the same. */
+function keepOffline() {
+  if (telemed.connection.state === 'connected' && sessionStorage.getItem('stay-offline') === String(telemed.user?.id))
+    telemed.setStatus('OFFLINE').catch((error) => notice(sentence(error)));
+}
+
+telemed.on('connection', keepOffline);
 byId('set-status').addEventListener('change', async () => {
+  const status = byId('set-status').value;
   try {
-    await telemed.setStatus(byId('set-status').value);
+    await telemed.setStatus(status);
+    sessionStorage.setItem('stay-offline', status === 'OFFLINE' ? String(telemed.user?.id) : '');
   } catch (error) {
     notice(sentence(error));
     showOwnStatus();

@@ -72,13 +72,13 @@ export class Chat {
     if (this.#peer === null) return;
     const connected = this.#telemed.connection.state === 'connected';
     const user = this.#telemed.users.get(this.#peer);
-    const here = user !== undefined;
+    const gone = connected && user === undefined;
     const name = this.#people.name(this.#peer);
     const hint = byId('unreachable');
-    this.#text.disabled = !connected || !here;
+    this.#text.disabled = gone; // but not while there is no connection: that takes no focus and no keys away
     this.#text.maxLength = this.#telemed.limits.chatCharacters;
-    byId('write').querySelector('button').disabled = this.#text.disabled;
-    hint.hidden = !this.#text.disabled;
+    byId('write').querySelector('button').disabled = gone || !connected;
+    hint.hidden = connected && !gone;
     hint.textContent = connected ? `${name} is offline. You can write when they are back.` : 'There is no connection now.';
     byId('chat-peer').textContent = name;
   }
@@ -86,7 +86,8 @@ export class Chat {
   async #send() {
     const message = this.#text.value.trim();
     const to = this.#peer;
-    if (message === '' || to === null || this.#text.disabled || this.#telemed.user === null) return;
+    if (message === '' || to === null || this.#telemed.user === null) return;
+    if (this.#text.disabled || this.#telemed.connection.state !== 'connected') return;
     this.#text.value = '';
     const item = this.#add(to, this.#telemed.user.id, message, new Date());
     try {
@@ -122,8 +123,10 @@ export class Chat {
     if (log.length > KEPT) log.shift()?.remove();
     this.#logs.set(peer, log);
     if (peer === this.#peer) {
+      const { scrollTop, scrollHeight, clientHeight } = byId('log');
+      const readsOn = scrollHeight - scrollTop - clientHeight < 40;
       this.#list.append(item);
-      this.#scroll();
+      if (own || readsOn) this.#scroll();
     }
     return item;
   }

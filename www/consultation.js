@@ -191,8 +191,8 @@ export class Consultation {
     this.#media = null;
     this.#closeDevices();
     if (byId('ring').open) stopRinging();
-    this.#leave();
     if (call.reason !== '') notice(farewell(call, name, by === this.#telemed.user?.id));
+    this.#leave();
   }
 
   // ---- Media
@@ -289,7 +289,7 @@ export class Consultation {
   #leave() {
     const hadFocus = byId('call').contains(document.activeElement);
     this.#show();
-    if (hadFocus) byId('chat').focus();
+    if (hadFocus) byId('notice').focus();
   }
 
   /** What the call is doing, and the sentence for it. */

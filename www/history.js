@@ -59,5 +59,6 @@ export function showHistory(telemed) {
   byId('more-history').addEventListener('click', () => load(next));
   telemed.on('session', clear);
   telemed.on('connection', () => telemed.connection.state === 'connected' && load());
-  telemed.on('call', () => telemed.call === null && telemed.signedIn && load());
+  // Whoever is in a call is BUSY: a change of one's own status is when a call has begun or ended.
+  telemed.on('presence', ({ set }) => set.some((user) => user.id === telemed.user?.id) && load());
 }

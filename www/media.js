@@ -203,6 +203,7 @@ export class Media extends EventTarget {
     for (const transceiver of connection.getTransceivers()) {
       const track = this.#local.getTracks().find((t) => t.kind === transceiver.receiver.track.kind) ?? null;
       transceiver.direction = 'sendrecv';
+      transceiver.sender.setStreams(this.#local); // so that the other side's ontrack knows what belongs together
       if (transceiver.sender.track !== track) await transceiver.sender.replaceTrack(track);
     }
     await connection.setLocalDescription();

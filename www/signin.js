@@ -62,19 +62,20 @@ export function signIn(telemed) {
   };
   for (const id of forms) {
     const form = /** @type {HTMLFormElement} */ (byId(id));
-    const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
+    let busy = false;
     byId(`${id}-tab`).addEventListener('click', () => choose(id));
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
+      if (busy) return;
       clearErrors(form);
-      button.disabled = true;
+      busy = true; // a disabled button would lose the focus
       try {
         await actions[id](Object.fromEntries(new FormData(form)));
         form.reset();
       } catch (error) {
         showErrors(form, error);
       } finally {
-        button.disabled = false;
+        busy = false;
       }
     });
   }

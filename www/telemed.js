@@ -10,8 +10,8 @@
  *     telemed.on('incoming', ({ call }) => call.accept());
  *     await telemed.login({ email, password });   // or telemed.resume() after a reload
  *     const call = await telemed.startCall(doctor.id);
- *     call.on('signal', ({ data }) => …);
- *     call.signal('offer', await connection.createOffer());
+ *     call.on('signal', ({ signalType, payload }) => …);
+ *     call.signal('offer', connection.localDescription.toJSON());
  *
  * What is asked of the server returns a promise; where it is refused, or cannot be asked, that is rejected with a
  * TelemedError whose `code` is one of docs/protocol.md's, or `disconnected`, `timeout`, `network`.
@@ -205,7 +205,7 @@ export class Telemed extends Emitter {
     this.user = null;
     /** @type {Connection} */
     this.connection = { state: 'closed' };
-    /** Everyone who is connected and every doctor who is not OFFLINE, by id. @type {Map<number, User>} */
+    /** Everyone who is connected, oneself too, and every doctor who is not OFFLINE, by id. @type {Map<number, User>} */
     this.users = new Map();
     /** The bounds that the server has told: of a chat's text, for one. */
     this.limits = { chatCharacters: 4000, messageBytes: 65536 };
@@ -264,7 +264,7 @@ export class Telemed extends Emitter {
 
   // ---- The connection
 
-  /** Connects, and stays connected: comes back by itself with back-off and jitter until close() or the session's end. */
+  /** Connects (signed in; else throws), and stays connected: comes back by itself with back-off and jitter until close() or the session's end. */
   connect() {
     if (this.#token === null) throw new TelemedError('unauthenticated', 'Nobody is signed in.');
     if (this.#socket === null) this.#open();
@@ -482,7 +482,8 @@ export class Telemed extends Emitter {
     if (response.ok) return answer;
     if (response.status === 401 && answer.code !== 'bad_credentials' && token !== null && token === this.#token)
       this.#end('expired');
-    throw new TelemedError(answer.code ?? 'internal', answer.detail ?? answer.title ?? 'The server failed.', {
+    const message = [answer.title ?? 'The server failed', answer.detail].filter(Boolean).join('. ');
+    throw new TelemedError(answer.code ?? 'internal', message, {
       status: response.status, errors: answer.errors, retryAfter: Number(response.headers.get('Retry-After')) || 0,
     });
   }

@@ -1,6 +1,6 @@
 #include "base/clock.h"
 
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t
@@ -24,15 +24,29 @@ clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
+/* The last DIGITS decimal digits of V. */
+static void
+put(char *out, int digits, int v)
+{
+	for (int i = digits - 1; i >= 0; i--, v /= 10)
+		out[i] = (char)('0' + v % 10);
+}
+
 char *
 clock_rfc3339(int64_t wall_ms, char out[RFC3339_SIZE])
 {
 	time_t s = wall_ms / 1000;
 	struct tm tm = { 0 };
-	size_t n;
 
+	/* Not strftime(): every chat has one of these. */
 	gmtime_r(&s, &tm);
-	n = strftime(out, RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, RFC3339_SIZE - n, ".%03dZ", (int)(wall_ms % 1000));
+	memcpy(out, "0000-00-00T00:00:00.000Z", RFC3339_SIZE);
+	put(out, 4, tm.tm_year + 1900);
+	put(out + 5, 2, tm.tm_mon + 1);
+	put(out + 8, 2, tm.tm_mday);
+	put(out + 11, 2, tm.tm_hour);
+	put(out + 14, 2, tm.tm_min);
+	put(out + 17, 2, tm.tm_sec);
+	put(out + 20, 3, (int)(wall_ms % 1000));
 	return out;
 }

@@ -1,5 +1,7 @@
 #include "base/str.h"
 
+#include <string.h>
+
 size_t
 utf8_decode(const char *s, size_t len, uint32_t *code_point)
 {
@@ -37,6 +39,37 @@ utf8_decode(const char *s, size_t len, uint32_t *code_point)
 }
 
 size_t
+plain_run(const char *s, size_t len)
+{
+	typedef unsigned char bytes __attribute__((vector_size(16)));
+	uint64_t special[sizeof(bytes) / sizeof(uint64_t)];
+	bytes v;
+	size_t n = 0;
+
+	for (; len - n >= sizeof(v); n += sizeof(v)) {
+		memcpy(&v, s + n, sizeof(v));
+		v = (bytes)((v < 0x20) | (v >= 0x7f) | (v == '"') | (v == '\\'));
+		memcpy(special, &v, sizeof(v));
+		if ((special[0] | special[1]) != 0)
+			break;
+	}
+	return n;
+}
+
+bool
+utf8_valid(const char *s, size_t len)
+{
+	uint32_t code_point;
+	size_t step;
+
+	for (size_t n = 0; n < len; n += step) {
+		if ((step = utf8_decode(s + n, len - n, &code_point)) == 0)
+			return false;
+	}
+	return true;
+}
+
+size_t
 utf8_count(const char *s, size_t len)
 {
 	size_t n = 0;
@@ -44,6 +77,21 @@ utf8_count(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		n += ((unsigned char)s[i] & 0xc0) != 0x80;
 	return n;
+}
+
+char *
+format_int(int64_t v, char out[INT_TEXT_SIZE])
+{
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	char *at = out + INT_TEXT_SIZE - 1;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + left % 10);
+	while ((left /= 10) != 0);
+	if (v < 0)
+		*--at = '-';
+	return at;
 }
 
 bool

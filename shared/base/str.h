@@ -13,5 +13,17 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *code_point);
 /* The number of code points; S must be valid UTF-8. */
 size_t utf8_count(const char *s, size_t len);
 
+/* Is it all UTF-8? */
+bool utf8_valid(const char *s, size_t len);
+
+/* How many of the LEN bytes at S, from the first on, stand in a JSON string as they are: printable
+ * ASCII but '"' and '\\'. Sixteen bytes a step: it may stop up to
+ * fifteen early. */
+size_t plain_run(const char *s, size_t len);
+
+/* V in decimal, at the end of OUT; returns where it begins. */
+enum { INT_TEXT_SIZE = sizeof("-9223372036854775808") };
+char *format_int(int64_t v, char out[INT_TEXT_SIZE]);
+
 /* A decimal integer without sign, blank or leading zero, LO <= value <= HI. */
 bool parse_int(const char *s, size_t len, int64_t lo, int64_t hi, int64_t *out);

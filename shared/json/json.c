@@ -7,6 +7,8 @@
 
 #include "base/str.h"
 
+enum { FEW = 16 }; /* keys of one object */
+
 #define EXACT_MAX INT64_C(9007199254740991) /* 2^53 - 1 */
 
 /* struct json is cJSON's node under a name that does not let its header out. */
@@ -23,10 +25,23 @@ by_key(const void *a, const void *b)
 }
 
 /* Compares a few keys pair by pair and sorts many: no text makes this quadratic. */
+static bool
+stands_twice(const char **keys, size_t count)
+{
+	if (count > FEW)
+		qsort(keys, count, sizeof(*keys), by_key);
+	for (size_t i = 1; i < count; i++) {
+		for (size_t j = count > FEW ? i - 1 : 0; j < i; j++) {
+			if (strcmp(keys[j], keys[i]) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static enum err
 check_keys(const cJSON *object, char why[JSON_WHY_SIZE])
 {
-	enum { FEW = 16 };
 	const char *few[FEW];
 	const char **keys = few;
 	enum err e = ERR_OK;
@@ -39,12 +54,9 @@ check_keys(const cJSON *object, char why[JSON_WHY_SIZE])
 		return ERR_SYSTEM;
 	for (const cJSON *m = object->child; m != NULL; m = m->next)
 		keys[n++] = m->string;
-	qsort(keys, count, sizeof(*keys), by_key);
-	for (size_t i = 1; i < count && e == ERR_OK; i++) {
-		if (strcmp(keys[i - 1], keys[i]) == 0) {
-			snprintf(why, JSON_WHY_SIZE, "a key stands twice in one object");
-			e = ERR_INVALID;
-		}
+	if (stands_twice(keys, count)) {
+		snprintf(why, JSON_WHY_SIZE, "a key stands twice in one object");
+		e = ERR_INVALID;
 	}
 	if (keys != few)
 		free(keys);

@@ -1,5 +1,6 @@
 /* The strict pass in front of cJSON: a recursive-descent reader of RFC 8259's grammar that keeps
  * nothing. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,12 +74,23 @@ digits(struct gate *g)
 	return g->at > from;
 }
 
+/* Of a number as RFC 8259 has it, of fewer than NUMBER_MAX bytes. */
+static bool
+is_finite(const char *number, size_t n)
+{
+	char copy[NUMBER_MAX];
+
+	if (n <= DBL_MAX_10_EXP && memchr(number, 'e', n) == NULL && memchr(number, 'E', n) == NULL)
+		return true;
+	memcpy(copy, number, n);
+	copy[n] = '\0';
+	return isfinite(strtod(copy, NULL));
+}
+
 static bool
 gate_number(struct gate *g)
 {
-	char copy[NUMBER_MAX];
 	size_t from = g->at;
-	size_t n;
 
 	(void)take(g, '-');
 	if (!take(g, '0') && !digits(g))
@@ -91,14 +103,10 @@ gate_number(struct gate *g)
 		if (!digits(g))
 			return refuse(g, "a number without digits in its exponent");
 	}
-	n = g->at - from;
-	if (n >= sizeof(copy))
+	if (g->at - from >= NUMBER_MAX)
 		return refuse(g, "a number of too many digits");
-	memcpy(copy, g->text + from, n);
-	copy[n] = '\0';
-	if (!isfinite(strtod(copy, NULL)))
-		return refuse(g, "a number beyond what a double holds");
-	return true;
+	return is_finite(g->text + from, g->at - from) ||
+	       refuse(g, "a number beyond what a double holds");
 }
 
 /* Four hexadecimal digits after "\u"; -1 where they are not. */
@@ -156,7 +164,10 @@ gate_string(struct gate *g)
 
 	if (!take(g, '"'))
 		return refuse(g, "not a string");
-	while ((c = peek(g)) != '"') {
+	for (;;) {
+		g->at += plain_run(g->text + g->at, g->len - g->at);
+		if ((c = peek(g)) == '"')
+			break;
 		if (c < 0)
 			return refuse(g, "a string without its end");
 		if (c < 0x20)
@@ -256,8 +267,12 @@ static void
 skip_string(struct gate *g)
 {
 	g->at++;
-	while (g->text[g->at] != '"')
+	for (;;) {
+		g->at += plain_run(g->text + g->at, g->len - g->at);
+		if (g->text[g->at] == '"')
+			break;
 		g->at += g->text[g->at] == '\\' ? 2 : 1;
+	}
 	g->at++;
 }
 

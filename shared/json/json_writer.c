@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "json/json.h"
 
 void
@@ -12,11 +13,12 @@ jw_init(struct json_writer *w, struct buf *out)
 static void
 quoted(struct buf *out, const char *s)
 {
+	const char *end = s + strlen(s);
 	const char *plain = s; /* the run not yet copied */
 	char esc[8];
 
 	buf_add(out, "\"", 1);
-	for (; *s != '\0'; s++) {
+	for (; (s += plain_run(s, (size_t)(end - s))) < end; s++) {
 		unsigned char c = (unsigned char)*s;
 
 		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
@@ -97,8 +99,10 @@ jw_string(struct json_writer *w, const char *key, const char *value)
 void
 jw_int(struct json_writer *w, const char *key, int64_t value)
 {
+	char digits[INT_TEXT_SIZE];
+
 	lead(w, key);
-	buf_addf(w->out, "%lld", (long long)value);
+	buf_adds(w->out, format_int(value, digits));
 }
 
 void

@@ -28,6 +28,9 @@ static const char *const sql[SQL__COUNT] = {
 			      ", name, email, password_hash FROM user WHERE email = ?1",
 	[SQL_USER_BY_ID] = "SELECT id, role, " SHOWN_STATUS
 			   ", name, email, password_hash FROM user WHERE id = ?1",
+	[SQL_USER_OF_SESSION] = "SELECT id, role, " SHOWN_STATUS
+				", name, email, password_hash FROM user WHERE id = ?1 "
+				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
 	[SQL_USER_SET_STATUS] = "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2",
 	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS ", name FROM user WHERE role = 'DOCTOR' "
 			"ORDER BY name COLLATE NOCASE, id",

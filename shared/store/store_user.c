@@ -79,6 +79,16 @@ store_user_by_id(struct store *s, struct user_id id, struct account *out)
 }
 
 enum err
+store_user_of_session(struct store *s, struct user_id id, const char *session, struct account *out)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_OF_SESSION);
+
+	sqlite3_bind_int64(st, 1, id.v);
+	sqlite3_bind_text(st, 2, session, -1, SQLITE_STATIC);
+	return read_account(s, st, out);
+}
+
+enum err
 store_user_set_status(struct store *s, struct user_id id, enum status status)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_USER_SET_STATUS);

@@ -20,6 +20,10 @@ MUST_USE enum err store_user_by_email(
 MUST_USE enum err store_user_by_id(
     struct store *s, struct user_id id, struct account *out); /* ERR_NOT_FOUND */
 
+/* The same, unless SESSION was logged out: ERR_NOT_FOUND then, too. One read of the database. */
+MUST_USE enum err store_user_of_session(
+    struct store *s, struct user_id id, const char *session, struct account *out);
+
 /* Sets the chosen status. In a transaction. Of a user who does not exist: nothing. */
 MUST_USE enum err store_user_set_status(struct store *s, struct user_id id, enum status status);
 

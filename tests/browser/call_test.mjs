@@ -151,7 +151,7 @@ await main(async () => {
 	});
 
 	await test('nobody answers', async () => {
-		const impatient = await Stack.start({ TELEMED_RING_TIMEOUT: '2' });
+		const impatient = await Stack.start({ TELEMED_RING_TIMEOUT: '4' });
 		const [patient, doctor] = await couple(impatient);
 		await patient.call(doctor);
 		await doctor.isRungBy(patient);

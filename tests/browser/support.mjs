@@ -226,17 +226,31 @@ export class Turn extends Program {
 	static async start(secret) {
 		const turn = new Turn('coturn');
 		turn.port = await freeUdpPort();
-		turn.spawn('turnserver', ['-n', '--no-cli', '--no-tls', '--no-dtls', '--no-tcp', '--listening-ip=127.0.0.1',
-			'--relay-ip=127.0.0.1', `--listening-port=${turn.port}`, '--use-auth-secret', `--static-auth-secret=${secret}`,
-			'--realm=telemed', '--allow-loopback-peers', '--log-file=stdout', '--simple-log', '--verbose',
-			`--userdb=${turn.dir}/turndb`, `--pidfile=${turn.dir}/pid`],
-		{ ...process.env, PATH: `${process.env.PATH}:/usr/sbin` });
-		await until(() => {
-			check(turn.how === undefined, `coturn ended with ${turn.how}: ${turn.log().slice(-500)}`);
-			return /UDP listener opened on/i.test(turn.log());
-		}, 'coturn to listen');
+		turn.secret = secret;
+		await turn.run();
 		atEnd(() => turn.stop());
 		return turn;
+	}
+
+	async run() {
+		const began = this.log().length;
+		this.how = undefined;
+		this.spawn('turnserver', ['-n', '--no-cli', '--no-tls', '--no-dtls', '--no-tcp', '--listening-ip=127.0.0.1',
+			'--relay-ip=127.0.0.1', `--listening-port=${this.port}`, '--use-auth-secret', `--static-auth-secret=${this.secret}`,
+			'--realm=telemed', '--allow-loopback-peers', '--log-file=stdout', '--simple-log', '--verbose',
+			`--userdb=${this.dir}/turndb`, `--pidfile=${this.dir}/pid`],
+		{ ...process.env, PATH: `${process.env.PATH}:/usr/sbin` });
+		await until(() => {
+			check(this.how === undefined, `coturn ended with ${this.how}: ${this.log().slice(-500)}`);
+			return /UDP listener opened on/i.test(this.log().slice(began));
+		}, 'coturn to listen');
+	}
+
+	/** Every allocation is lost. */
+	async restart() {
+		this.child.kill('SIGKILL');
+		await until(() => this.how !== undefined, 'coturn to be gone');
+		await this.run();
 	}
 }
 

@@ -36,4 +36,16 @@ await main(async () => {
 		const refused = turn.log().split('\n').filter((line) => /error (?!401)/.test(line));
 		equal(refused.join('\n'), '', 'what coturn refused');
 	});
+
+	await scene('coturn is restarted in the call, and the picture comes back', async (patient, doctor) => {
+		await consult(patient, doctor);
+		await turn.restart();
+		const before = await patient.media();
+		await until(async () => (await patient.page.evaluate(() => window.__seen.peers.at(-1).connectionState)) !== 'connected',
+			'the media to be lost');
+		await inCall(patient, doctor);
+		await isRelayed(patient, doctor);
+		equal((await patient.media()).peers, before.peers, 'connections for the media: an ICE restart is enough');
+		await hangUp(doctor, patient);
+	});
 });

@@ -122,6 +122,49 @@ db "UPDATE user SET role = 'PATIENT' WHERE id = $zoe_id; DELETE FROM user WHERE 
 listed 'len(b) == 10 and not [d for d in b if d["id"] in (int(a[0]), int(a[1]))]' "$zoe_id" "${id_of[2]}"
 ok 'who is no doctor, or gone, is not listed'
 
+# Who has the list is not sent it again, whichever worker answers, until it is another: by a status that a doctor sets, and by
+# what nobody set, a call (here by its row, for it is the store that says who is in one).
+as "$zoe" GET /doctors
+etag=$(header ETag)
+[[ $etag =~ ^\"[0-9a-f]{16}\"$ ]] && [ "$(header Cache-Control)" = 'private, no-cache' ]
+ok 'a list has a name'
+unchanged() {
+	as "$zoe" GET /doctors '' -H "If-None-Match: $1"
+	[ "$status" = 304 ] && [ ! -s "$work/body" ] && [ "$(header ETag)" = "$etag" ]
+}
+for given in "$etag" "W/$etag" "\"x\", $etag" "\"x\",W/$etag , \"y\"" '*'; do
+	unchanged "$given"
+	ok "nothing has changed for $given"
+done
+for given in '"x"' "${etag%?}" "x$etag" '' '"",,'; do
+	as "$zoe" GET /doctors '' -H "If-None-Match: $given"
+	expect 200
+	ok "the list is sent to who has ${given:-nothing}"
+done
+times_unchanged() { for _ in {1..40}; do unchanged "$etag" || return; done; }
+times_unchanged
+ok 'nor for any worker'
+times_changed() {
+	for _ in {1..40}; do
+		as "$zoe" GET /doctors '' -H "If-None-Match: $etag"
+		[ "$status" = 200 ] && [ "$(header ETag)" != "$etag" ] || return
+	done
+	etag=$(header ETag)
+}
+set_status "${token_of[3]}" OFFLINE
+times_changed
+ok 'a status makes another list for all of them'
+db "INSERT INTO user (name, email, password_hash, role, created_ms) VALUES ('p', 'p@p.example', '', 'PATIENT', 0);
+	INSERT INTO call (call_id, caller_id, callee_id, state, started_ms) VALUES ('c', last_insert_rowid(), ${id_of[3]}, 'ACTIVE', 0)"
+times_changed && listed '[d for d in b if d["id"] == int(a[0])][0]["status"] == "BUSY"' "${id_of[3]}"
+ok 'and so does a call'
+as "$zoe" HEAD /doctors
+[ "$status" = 200 ] && [ "$(header ETag)" = "$etag" ]
+ok 'HEAD names it as well'
+rest GET /doctors '' -H "If-None-Match: $etag"
+expect 401 unauthenticated
+ok 'a stranger is not told that nothing has changed'
+
 # A long list is whole: 3,000 doctors whose names are as long as they may be, which is more than a megabyte.
 db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
 	INSERT INTO user (name, email, password_hash, role, created_ms)

@@ -85,7 +85,7 @@ read_entries(struct world *w, const char *text, size_t len, enum status *shown)
 void
 list_read(struct world *w)
 {
-	struct frame *f = hub_list(w->hub, false);
+	struct frame *f = hub_list(w->hub, false, &w->list_revision);
 	char why[JSON_WHY_SIZE];
 	const char *text;
 	const char *rev;
@@ -137,8 +137,8 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 	int64_t rev = 0;
 
 	if (!json_integer(json_member(root, "rev"), 1, INT64_C(1) << 53, &rev) ||
-	    (uint64_t)rev != hub_list_revision(w->hub) || (uint64_t)rev <= c->list_revision ||
-	    (!whole && c->list_revision == 0))
+	    (uint64_t)rev > hub_list_revision(w->hub) || (uint64_t)rev <= c->list_revision ||
+	    (!whole && (c->list_revision == 0 || (uint64_t)rev != hub_list_revision(w->hub))))
 		broken(w, RULE_PRESENCE, "#%u is sent revision %d after %d", (unsigned)c->id.v,
 		    (int)rev, (int)c->list_revision);
 	c->list_revision = (uint64_t)rev;
@@ -182,11 +182,13 @@ list_check(struct world *w)
 	uint64_t newest = hub_list_revision(w->hub);
 	bool waits = hub_deadline(w->hub) - w->now_ms <= w->settings.list_interval_ms;
 
+	if (w->list_revision != newest && !waits)
+		broken(w, RULE_LIST, "what has changed is not about to be announced");
 	for (unsigned i = 0; i < w->people; i++) {
 		const struct person *p = &w->person[i];
 		enum status right = person_is_listed(p) ? person_shown(p) : STATUS_NONE;
 
-		if (w->shown[i] != right)
+		if (w->list_revision == newest && w->shown[i] != right)
 			broken(w, RULE_LIST, "%d is listed as %s and is %s", (int)p->row.id.v,
 			    name_of(w->shown[i]), name_of(right));
 	}
@@ -196,7 +198,8 @@ list_check(struct world *w)
 		if (c->id.v != 0 && c->list_revision != newest && !waits && !c->lags)
 			broken(w, RULE_LIST_SENT, "#%u is never sent the newest list",
 			    (unsigned)c->id.v);
-		if (c->id.v != 0 && c->v1 && c->list_revision == newest)
+		if (c->id.v != 0 && c->v1 && c->list_revision == newest &&
+		    w->list_revision == newest)
 			check_known(w, c);
 	}
 }

@@ -238,6 +238,7 @@ struct world {
 	unsigned effects;	 /* of the step */
 	unsigned statuses_asked; /* set_status that are being stored */
 	uint64_t seq;		 /* the last that the hub gave out */
+	uint64_t list_revision;	 /* that it shows */
 	struct frame *list;	 /* the newest list, and what it says; STATUS_NONE: not on it */
 	enum status shown[PEOPLE_MAX];
 

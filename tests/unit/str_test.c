@@ -139,6 +139,54 @@ an_integer_ends_where_its_length_says(void **state)
 }
 
 static void
+an_integer_is_written_as_printf_does(void **state)
+{
+	static const int64_t rows[] = { 0, 1, -1, 9, 10, -10, 1234567890123, INT64_MAX, INT64_MIN };
+	char wanted[INT_TEXT_SIZE];
+	char out[INT_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		snprintf(wanted, sizeof(wanted), "%lld", (long long)rows[i]);
+		assert_string_equal(format_int(rows[i], out), wanted);
+	}
+}
+
+/* Every byte at every place of a run: it is never run over, and what is plain is at most 15 short.
+ */
+static void
+a_plain_run_ends_before_what_is_not_plain(void **state)
+{
+	char text[64];
+
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+
+		for (size_t at = 0; at < sizeof(text); at++) {
+			size_t n;
+
+			memset(text, 'a', sizeof(text));
+			text[at] = (char)c;
+			n = plain_run(text, sizeof(text));
+			assert_true(plain ? n == sizeof(text) : n <= at && at - n < 16);
+			assert_true(plain_run(text, at) <= at && at - plain_run(text, at) < 16);
+		}
+	}
+}
+
+static void
+a_text_is_utf8_or_not(void **state)
+{
+	(void)state;
+	assert_true(utf8_valid("", 0));
+	assert_true(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 17));
+	assert_false(utf8_valid("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 16));
+	assert_false(utf8_valid("a\xff", 2));
+	assert_false(utf8_valid("\xed\xa0\x80", 3));
+}
+
+static void
 times_are_shown_in_utc_with_milliseconds(void **state)
 {
 	static const struct {
@@ -194,6 +242,9 @@ main(void)
 		cmocka_unit_test(characters_are_counted_not_bytes),
 		cmocka_unit_test(an_integer_has_one_spelling),
 		cmocka_unit_test(an_integer_ends_where_its_length_says),
+		cmocka_unit_test(an_integer_is_written_as_printf_does),
+		cmocka_unit_test(a_plain_run_ends_before_what_is_not_plain),
+		cmocka_unit_test(a_text_is_utf8_or_not),
 		cmocka_unit_test(times_are_shown_in_utc_with_milliseconds),
 		cmocka_unit_test(the_clocks_run),
 		cmocka_unit_test(every_outcome_has_a_name_of_its_own),
