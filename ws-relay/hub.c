@@ -254,6 +254,8 @@ on_connected(struct hub *h, const struct event *ev)
 		return;
 	if (c->v1)
 		send_frame(h, c->id, make_welcome(h, c, ev->expires_ms));
+	if (HASH_COUNT(h->members) <= h->settings.list_fresh_max)
+		roster_forget_lists(h);
 	hub_effect(h, EFFECT_LIST)->conn = ev->conn;
 	if (c->user->farewell != NULL) {
 		if (c->v1)

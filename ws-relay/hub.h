@@ -25,6 +25,8 @@ struct hub_settings {
 	int user_connections;	  /* at most, for one user */
 	int64_t list_interval_ms; /* the first change of the user list goes out at once, the next
 				     not before this */
+	unsigned list_fresh_max;  /* users whom the hub knows, up to which who connects is sent a
+				     list of her own, with her in it */
 };
 
 /* What must be stored. Each carries a SEQ, higher than the last one's. */
@@ -126,9 +128,9 @@ void effects_fini(struct effects *fx); /* gives its frames back */
 int64_t hub_deadline(const struct hub *h);
 
 /* The users message, serialised once for each announcement and shared: as of the last one, or
- * newer; what has changed since is about to be announced. So a thousand who connect at once are
- * sent one list, and not one each. The hub's: take a reference to keep it. NULL: out of memory.
- * *REVISION is the state that it shows. */
+ * newer; what has changed since is about to be announced. So of a crowd that connects at once (past
+ * list_fresh_max) all are sent one list, and not one each, which would be quadratic. The hub's:
+ * take a reference to keep it. NULL: out of memory. *REVISION is the state that it shows. */
 struct frame *hub_list(struct hub *h, bool v1, uint64_t *revision);
 
 /* Counts the states of the list: who has been sent this one needs no other. */

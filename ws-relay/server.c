@@ -21,6 +21,7 @@ enum {
 	RECONNECT_SLOT_MS = 5,
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
 	LIST_INTERVAL_MS = 100, /* between two user lists */
+	LIST_FRESH_MAX = 256,	/* users: 40 us of work */
 	CALL_MAX_MS = 4 * 3600 * 1000,
 	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */
 };
@@ -420,6 +421,7 @@ start_relay(struct server *s, const struct config *c)
 		.messages_per_s = c->ws_rate,
 		.user_connections = USER_CONNECTIONS_MAX,
 		.list_interval_ms = LIST_INTERVAL_MS,
+		.list_fresh_max = LIST_FRESH_MAX,
 	};
 	struct conn_events events = relay_conn_events;
 	struct relay *r = &s->relay;

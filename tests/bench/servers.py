@@ -173,7 +173,7 @@ def start_lighttpd(server, data, *more):
     conf.write_text("\n".join([f'include "{ROOT}/lighttpd.conf"', f'server.pid-file := "{server.dir}/lighttpd.pid"',
                                f'accesslog.filename := "{server.dir}/access.log"', *more]) + "\n")
     server.run(lighttpd(), "-D", "-f", conf, ready=lambda _: answers(port), TELEMED_PORT=str(port),
-               TELEMED_LIGHTTPD_BIND="127.0.0.1", TELEMED_DATA_DIR=str(data), TELEMED_ERROR_PAGES=str(ROOT / "fcgi-api/errors"),
+               TELEMED_LIGHTTPD_BIND="127.0.0.1", TELEMED_DATA_DIR=str(data), TELEMED_ROOT=str(ROOT),
                TELEMED_LIGHTTPD_FDS="20000")
     return port
 

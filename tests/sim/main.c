@@ -128,6 +128,7 @@ choose_settings(struct world *w)
 		.messages_per_s = 50,
 		.user_connections = CLIENTS_EACH_MAX,
 		.list_interval_ms = 100,
+		.list_fresh_max = w->seed % 3 == 0 ? 0 : PEOPLE_MAX / 2,
 	};
 }
 

@@ -228,8 +228,9 @@ admit(struct world *w, const struct task *t)
 			   .v1 = c->v1,
 			   .expires_ms = c->expires_ms,
 			   .user = &row });
-	if (c->list_revision == 0)
-		broken(w, RULE_LIST_SENT, "#%u is not sent a list on connect", (unsigned)c->id.v);
+	if (c->list_revision == 0 || (c->list_revision != hub_list_revision(w->hub) &&
+					 w->people <= w->settings.list_fresh_max))
+		broken(w, RULE_LIST_SENT, "#%u is not sent the list on connect", (unsigned)c->id.v);
 }
 
 void
