@@ -142,7 +142,7 @@ async function letGo(person, wanted = 1) {
 	}, `${person.name} to let the devices go`);
 }
 
-const mute = (person) => person.callSection.getByRole('button', { name: 'Mute microphone', exact: true });
+const mute = (person) => person.callSection.getByRole('button', { name: /^Mute microphone/ });
 
 async function isMuted(person) {
 	await until(async () => (await sent(person, 'audio'))?.enabled === false, `${person.name}'s microphone to be off`);
