@@ -108,12 +108,12 @@ await main(async () => {
 		await patient.writeTo(doctor);
 		const box = patient.chat.getByRole('textbox', { name: 'Message' });
 		check(await box.isEnabled(), 'the box is disabled while she is there');
-		await doctor.page.goto('about:blank');
+		await doctor.page.close();
 		await patient.sees(doctor, 'OFFLINE');
 		await until(() => box.isDisabled(), 'the box to be disabled');
 		await patient.chat.getByText('is offline').waitFor();
-		await doctor.page.goto(stack.http + '/');
-		await doctor.connected();
+		await doctor.open();
+		await doctor.logIn();
 		await patient.sees(doctor, 'ONLINE');
 		await until(() => box.isEnabled(), 'the box to be enabled');
 	});

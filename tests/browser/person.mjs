@@ -66,8 +66,6 @@ export class Person {
 		this.page.on('pageerror', (e) => this.errors.push(`${this.name}: ${e.stack ?? e}`));
 		this.page.on('console', (m) => {
 			this.console.push(`${m.type()}: ${m.text()}`);
-			if (this.page.url() === 'about:blank') // the page was left, and its icon may still have been under way
-				return;
 			if (m.type() === 'error' && !(this.networkMayFail && NETWORK.test(m.text())))
 				this.errors.push(`${this.name}: ${m.text()} (${m.location().url})`);
 		});

@@ -79,11 +79,11 @@ await main(async () => {
 	await scene('the patient leaves while it rings, and does not come back', async (patient, doctor) => {
 		await patient.call(doctor);
 		await doctor.isRungBy(patient);
-		await patient.page.goto('about:blank');
+		await patient.page.close();
 		await doctor.decline();
 		await doctor.callIsOver();
-		await patient.page.goto(wire.http + '/');
-		await patient.connected();
+		await patient.open();
+		await patient.logIn();
 		check(!await patient.callSection.isVisible(), 'the call is still shown');
 		await patient.sees(doctor, 'ONLINE');
 	});
