@@ -7,6 +7,7 @@
 
 #include "allowance.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
 
@@ -496,6 +497,17 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	buf_add(&c->message, data, len);
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
+}
+
+bool
+conn_peer_closes(struct connection *c, const char *payload, size_t len)
+{
+	enum { CODE = 2 }; /* bytes, ahead of the reason */
+
+	if (len <= CODE || utf8_valid(payload + CODE, len - CODE))
+		return true;
+	lws_close_reason(c->wsi, (enum lws_close_status)CLOSE_INVALID_TEXT, NULL, 0);
+	return false;
 }
 
 void

@@ -80,12 +80,15 @@ int64_t conn_expires_s(const struct connection *c);
  * nothing has changed. */
 bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
 
-/* From the callbacks of libwebsockets. conn_writeable() returns false where the callback must
- * return -1. */
+/* From the callbacks of libwebsockets. Those that return false want the callback to return -1. */
 void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
 void conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
+
+/* The peer's close frame, with a code of two bytes and a reason, or without. A reason that is not
+ * UTF-8 is answered with 1007 (RFC 6455 8.1). */
+bool conn_peer_closes(struct connection *c, const char *payload, size_t len);
 void conn_closed(struct connection *c); /* tells lost() and frees */
 
 /* Sends FRAME (a reference is taken), or the newest user list, at once where the socket takes it.

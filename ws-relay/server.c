@@ -97,6 +97,9 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 	case LWS_CALLBACK_RECEIVE_PONG:
 		conn_pong(conn, clock_monotonic_ms());
 		break;
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		ok = conn_peer_closes(conn, in, len);
+		break;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		ok = conn_writeable(conn);
 		break;

@@ -245,6 +245,14 @@ def test_a_close_code_is_echoed(wire, code):
     assert wire.closed() == code
 
 
+@pytest.mark.parametrize("bad", NOT_UTF8, ids=lambda b: b.hex())
+def test_a_close_whose_reason_is_not_utf8_1007(user, bad):
+    for reason in (bad, b"a" + bad, "é".encode() + bad):
+        with Wire.open(user) as wire:
+            wire.send(frame(struct.pack("!H", 1000) + reason, CLOSE))
+            assert wire.closed() == 1007
+
+
 def test_a_close_without_a_code_is_answered(wire):
     wire.send(frame(b"", CLOSE))
     with pytest.raises(Closed) as end:
