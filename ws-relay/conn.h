@@ -44,7 +44,7 @@ struct conn_events {
 	void (*message)(void *context, struct connection *c, const char *text, size_t len);
 	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
 	struct frame *(*list)(void *context, bool v1,
-	    uint64_t *revision); /* the newest user list; not the caller's; NULL: no memory */
+	    uint64_t *revision); /* the user list, hub_list(); not the caller's; NULL: no memory */
 };
 
 /* A table of at most MAX connections, each allowed RATE messages a second (0: any number). NULL:
@@ -91,7 +91,7 @@ void conn_pong(struct connection *c, int64_t now_ms);
 bool conn_peer_closes(struct connection *c, const char *payload, size_t len);
 void conn_closed(struct connection *c); /* tells lost() and frees */
 
-/* Sends FRAME (a reference is taken), or the newest user list, at once where the socket takes it.
+/* Sends FRAME (a reference is taken), or the user list, at once where the socket takes it.
  * Past the outbox's bound the connection is closed with 4101. */
 void conn_send(struct connection *c, struct frame *frame);
 void conn_send_list(struct connection *c);

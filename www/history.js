@@ -58,7 +58,6 @@ export function showHistory(telemed) {
 
   byId('more-history').addEventListener('click', () => load(next));
   telemed.on('session', clear);
-  telemed.on('connection', () => telemed.connection.state === 'connected' && load());
-  // Whoever is in a call is BUSY: a change of one's own status is when a call has begun or ended.
+  // One's own entry comes with each connection, and when a call has begun or ended: who is in one is BUSY.
   telemed.on('presence', ({ set }) => set.some((user) => user.id === telemed.user?.id) && load());
 }
