@@ -37,7 +37,7 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim screenshots bench deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim soak screenshots bench deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -48,6 +48,7 @@ help:
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make soak      the stack under random clients and faults: MINUTES=10 SEED='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
 	@echo 'make clean     forget what was built'
@@ -108,6 +109,11 @@ bench: deps-bench
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
+
+MINUTES := 10
+soak: deps-test
+	@$(MAKE) --no-print-directory -s programs
+	@TELEMED_BUILD=$(BUILD) tests/history/soak.py --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 
 $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 	@echo 'telemed: npm ci in tests/browser' >&2

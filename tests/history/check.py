@@ -104,6 +104,7 @@ class History:
         self.conns, self.sent, self.calls = {}, {}, {}
         self.accounts, self.chosen_busy, self.logouts, self.samples, self.faults = set(), set(), {}, [], []
         self.users, self.rows = None, []
+        self.ends = {}  # who asked for an end: [when, when it was answered, user, callId or None]
         self.open_in, self.killed, self.busy = defaultdict(set), {}, {}
 
     def load(self, events, file=""):
@@ -117,6 +118,10 @@ class History:
         for conn in self.conns.values():
             for t, m in conn.got:
                 self.relate(conn, t, m)
+        for t, answered, user, call_id in self.ends.values():
+            for call in [self.calls.get(call_id)] if call_id else self.calls.values():
+                if call is not None and user in call.parties() and answered >= call.begun:
+                    call.end_asked = min(call.end_asked, max(t, call.begun))
         for row in self.rows:
             call = self.calls.get(row["callId"])
             if call is not None:
@@ -162,9 +167,8 @@ class History:
                 self.sent[mark] = Sent(t, conn, m)
         elif m["type"] == "call_start":
             self.calls.setdefault(data["callId"], Call(data["callId"], conn.user, m["to"], t))
-        elif m["type"] in ("call_end", "call_reject") and data["callId"] in self.calls:
-            call = self.calls[data["callId"]]
-            call.end_asked = min(call.end_asked, t)
+        elif m["type"] in ("call_end", "call_reject"):
+            self.ends[conn.name, m["id"]] = [t, INFINITE, conn.user, data.get("callId")]
         elif m["type"] == "set_status" and data["status"] == "BUSY":
             self.chosen_busy.add(conn.user)
 
@@ -205,6 +209,8 @@ class History:
             sent = self.sent.get(request["data"].get("message", request["data"].get("sdpOrIce")))
             if sent is not None and sent.answer is None:
                 sent.answer = (t, m)
+        if (conn.name, m.get("id")) in self.ends:
+            self.ends[conn.name, m["id"]][1] = t
         call = self.calls.get(data.get("callId"))
         if call is None:
             return

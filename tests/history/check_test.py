@@ -305,6 +305,10 @@ def test_a_planted_fault_is_found_and_named(what):
                                         find(s, "got", conn="p", type="call_end", callId="c2"), "busy", conn="p", users=[DOC]),
     "a doctor may choose to be BUSY": lambda s: put(put(s, find(s, "barrier", conn="p") - 1, "doctors", since=s.now - 4, busy=[DOC],
                                                         free=[]), 3, "status", user=DOC, status="BUSY"),
+    "an end that was asked for without a callId may come late": lambda s: put(
+        changed(changed(s, "doctors", set_in("free", [DOC]), busy=[DOC]), "doctors", set_in("busy", []), free=[DOC], busy=[DOC]),
+        find(s, "open", conn="p"), "send", conn="q", m={"type": "call_end", "id": "e", "data": {}}) and changed(
+            s, "send", set_in("conn", "p2"), id="e") and put(s, find(s, "open", conn="p"), "dial", conn="p2", user=PAT, session="s"),
     "a fault holds a logout up": lambda s: put(served_on(s), 0, "fault", what="stop relay", since=0) and changed(
         s, "fault", set_in("t", 1000)),
 }.items())

@@ -21,7 +21,7 @@ came, so that the span between two lines is never shorter than what it spans. A 
     end       calls, users                      the tables, when all is quiet: a call is {callId, caller, callee, state, reason,
                                                 started, ended}, its times in the history's clock
 
-Every message that is sent has an `id`, and what is about a call its callId, which no other call of the run has. The text of a chat, and the sdpOrIce of a signal, is a mark: the connection's name, a slash, a
+Every message that is sent has an `id`, and every call_start a callId, which no other call of the run has. The text of a chat, and the sdpOrIce of a signal, is a mark: the connection's name, a slash, a
 number that counts up, so that who reads it knows from whom it comes and what came before."""
 
 import json
