@@ -37,7 +37,7 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim soak screenshots bench deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim soak faults screenshots bench deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -48,6 +48,7 @@ help:
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make faults    kill -9, full disks, no memory, wrong clocks: what needs minutes, or root'
 	@echo 'make soak      the stack under random clients and faults: MINUTES=10 SEED='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
@@ -102,6 +103,15 @@ $(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
 
 $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/peers/limit/*.c))
 	$(CC) $(LDFLAGS) -o $@ $^
+
+# What the tests of faults preload into the programs.
+$(BUILD)/tests/faults/shim.so: tests/faults/shim.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $<
+
+faults: deps-test
+	@$(MAKE) --no-print-directory -s programs $(BUILD)/tests/faults/shim.so
+	@tests/run $(BUILD) --faults $(TESTS)
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)

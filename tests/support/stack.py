@@ -62,6 +62,7 @@ class Stack:
         self.settings.update({k: str(v) for k, v in settings.items()})
         self.process = None
         self.users = 0
+        self.build = BUILD
 
     def __enter__(self):
         self.start()
@@ -79,7 +80,7 @@ class Stack:
         self.out = open(Path(self.dir.name) / "out", "wb")
         for tries in range(5):
             env = {**os.environ, **self.settings, "TELEMED_PORT": str(self.port), "TELEMED_DATA_DIR": str(self.data)}
-            self.process = subprocess.Popen([ROOT / "scripts/run", BUILD], env=env, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([ROOT / "scripts/run", self.build], env=env, stdin=subprocess.DEVNULL,
                                             stdout=self.out, stderr=self.log, start_new_session=True)
             wait_until(lambda: self.is_ready() or self.process.poll() is not None, "the stack to be ready", 30)
             if self.process.poll() is None:
