@@ -47,14 +47,34 @@ handle_doctors_list(struct request *q)
 	return ERR_OK;
 }
 
+/* The answer: read again, for a doctor in a call is BUSY whatever she has set. */
 static enum err
-set_status(struct store *s, struct user_id id, enum status status)
+reply_user(struct request *q)
 {
+	struct json_writer w;
+	enum err e;
+
+	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
+		return e;
+	reply_begin(q, 200, &w);
+	jw_object(&w, NULL);
+	write_user(&w, "user", &q->who.user, NULL);
+	jw_object_end(&w);
+	return q->reply.body.failed ? ERR_SYSTEM : ERR_OK;
+}
+
+/* The answer is made before the commit: a 503 says that nothing was changed. */
+static enum err
+set_status(struct request *q, enum status status)
+{
+	struct store *s = q->service->store;
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	return store_end(s, store_user_set_status(s, id, status));
+	if ((e = store_user_set_status(s, q->who.user.id, status)) == ERR_OK)
+		e = reply_user(q);
+	return store_end(s, e);
 }
 
 enum err
@@ -63,7 +83,6 @@ handle_doctors_status(struct request *q)
 	const struct json *member = json_member(q->json, "status");
 	const char *text = json_string(member);
 	enum status status = status_from_name(text);
-	struct json_writer w;
 	enum err e;
 
 	if (member == NULL)
@@ -74,17 +93,10 @@ handle_doctors_status(struct request *q)
 		fault(q, "status", "unknown", "must be ONLINE, BUSY or OFFLINE");
 	if ((e = refuse_faults(q)) != ERR_OK)
 		return e;
-	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
+	if ((e = set_status(q, status)) != ERR_OK)
 		return e;
 	q->service->doctors.etag[0] = '\0'; /* what we commit is no change to store_changed() */
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);
-	/* Read again, for a doctor in a call is BUSY whatever she has set. */
-	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
-		return e;
-	reply_begin(q, 200, &w);
-	jw_object(&w, NULL);
-	write_user(&w, "user", &q->who.user, NULL);
-	jw_object_end(&w);
 	return ERR_OK;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "doorbell/doorbell.h"
 #include "handshake.h"
@@ -307,6 +308,22 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 	handshakes_tick(s->handshakes, now_ms);
 }
 
+/* libev's own would abort. All that a new process needs is stored, so this one makes room for it.
+ */
+static void *
+reallocate(void *p, long size)
+{
+	void *room = NULL;
+
+	if (size == 0) {
+		free(p);
+	} else if ((room = realloc(p, (size_t)size)) == NULL) {
+		LOG0(LOG_ERROR, "out_of_memory");
+		_Exit(EXIT_TEMPORARY);
+	}
+	return room;
+}
+
 static void
 start_watchers(struct server *s)
 {
@@ -442,6 +459,7 @@ start_relay(struct server *s, const struct config *c)
 static bool
 set_up(struct server *s, const struct config *config, struct store *store, int listen_fd)
 {
+	ev_set_allocator(reallocate);
 	if ((s->loop = ev_loop_new(EVBACKEND_EPOLL)) == NULL || !start_relay(s, config)) {
 		store_close(store);
 		return false;

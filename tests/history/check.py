@@ -44,8 +44,8 @@ GONE_S = 90
 # A logout reaches open connections within a second, a user list within a tenth. The rest is for a busy machine.
 LOGOUT_S = 10
 LIST_S = 3
-# Between the clock of the table and that of the histories.
-CLOCK_S = 1
+# From the time that the table has for an end to its commit: twice as long as a writer waits, and a second.
+COMMIT_S = 5
 
 # Whose act it is.
 BY_CALLER, BY_CALLEE = ("cancelled",), ("rejected", "no_answer")
@@ -126,8 +126,8 @@ class History:
             call = self.calls.get(row["callId"])
             if call is not None:
                 call.row = row
-                if row["ended"] is not None:
-                    call.over = min(call.over, row["ended"] + CLOCK_S)
+                if row["ended"] is not None and call.over == INFINITE:  # nobody was there to be told
+                    call.over = row["ended"] + COMMIT_S
         for call in self.calls.values():
             if call.row is None and call.ok == INFINITE and self.users is not None:
                 call.over = call.begun  # it was refused

@@ -48,17 +48,18 @@ class Shim:
 
 
 class ShimmedStack(Stack):
-    """fcgi-api and ws-relay are run with the shim."""
+    """fcgi-api and ws-relay are run with a shim each: shims[PROGRAM]."""
 
     def __init__(self, **settings):
         super().__init__(**settings)
         base = Path(self.dir.name)
-        self.shim = Shim(base / "shim")
+        self.shims = {}
         self.build = base / "build"
         for program in ("fcgi-api", "ws-relay"):
             (self.build / program).mkdir(parents=True)
             wrapper = self.build / program / program
-            variables = " ".join(f"{name}='{value}'" for name, value in self.shim.env().items())
+            self.shims[program] = Shim(base / f"{program}.shim")
+            variables = " ".join(f"{name}='{value}'" for name, value in self.shims[program].env().items())
             wrapper.write_text(f"#!/bin/sh\n{variables} exec {BUILD / program / program} \"$@\"\n")
             wrapper.chmod(0o755)
 
