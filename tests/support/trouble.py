@@ -79,20 +79,20 @@ class Strace:
         self.pids = pids
 
     def is_attached(self):
-        """To every thread."""
+        """To every thread; or what was to happen has happened."""
         if self.process.poll() is not None:
             return True
-        for pid in self.pids:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                if f"TracerPid:\t{self.process.pid}\n" not in (task / "status").read_text():
-                    return False
-        return True
+        try:
+            return all(f"TracerPid:\t{self.process.pid}\n" in (task / "status").read_text()
+                       for pid in self.pids for task in Path(f"/proc/{pid}/task").iterdir())
+        except FileNotFoundError:
+            return True
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
         wait_until(self.is_attached, "strace to attach")
-        if self.process.poll() is not None:
+        if self.process.poll() not in (None, 0, -signal.SIGKILL):  # it ends as what it watches has
             said = self.process.stderr.read()
             if "not permitted" in said:
                 pytest.skip("strace may not attach here")
