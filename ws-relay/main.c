@@ -62,8 +62,14 @@ run(const struct config *c)
 		store_close(store);
 		return complain(EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
-	return server_run(c, store, listen_fd, bell_fd, ready) == SERVER_STOPPED ? EXIT_SUCCESS
-										 : EXIT_TEMPORARY;
+	switch (server_run(c, store, listen_fd, bell_fd, ready)) {
+	case SERVER_STOPPED:
+		return EXIT_SUCCESS;
+	case SERVER_DAMAGED:
+		return complain(EXIT_PERMANENT, store_sentence(ERR_INVALID));
+	default:
+		return EXIT_TEMPORARY;
+	}
 }
 
 int

@@ -44,6 +44,7 @@ struct server {
 	ev_timer second;
 	ev_signal sigterm;
 	ev_signal sigint;
+	enum err store_outcome; /* of reading what it holds */
 	bool stopping;
 	int64_t stop_ms; /* monotonic: when it ends at the latest */
 };
@@ -474,7 +475,7 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 		store_close(store);
 		return false;
 	}
-	if (start_store(s, store) != ERR_OK) {
+	if ((s->store_outcome = start_store(s, store)) != ERR_OK) {
 		if (s->relay.journal == NULL)
 			store_close(store);
 		return false;
@@ -521,5 +522,7 @@ server_run(const struct config *config, struct store *store, int listen_fd, int 
 		LOG0(LOG_ERROR, "start_failed");
 	}
 	tear_down(&server);
-	return ok ? SERVER_STOPPED : SERVER_FAILED;
+	if (ok)
+		return SERVER_STOPPED;
+	return store_is_hopeless(server.store_outcome) ? SERVER_DAMAGED : SERVER_FAILED;
 }
