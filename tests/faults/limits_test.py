@@ -263,7 +263,8 @@ async def test_a_client_that_is_stopped_is_gone_in_the_end():
             client.send_signal(signal.SIGSTOP)
             await p.wait("call_end", seconds=120)
             await p.until(lambda: p.statuses(doctor)[-1:] == [None], "the doctor to be gone", 120)
-            assert stack.status_of(doctor) == "OFFLINE" and stack.live_calls() == []
+            wait_until(lambda: stack.status_of(doctor) == "OFFLINE", "her to be OFFLINE")
+            assert stack.live_calls() == []
         finally:
             client.kill()
             client.wait()
