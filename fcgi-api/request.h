@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include "auth/token.h"
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
+#include "store/store_audit.h"
 #include "store/store_user.h"
 #include "json/json.h"
 
@@ -44,7 +46,8 @@ struct fault {
 };
 
 struct reply {
-	int status; /* 0: none yet */
+	int status;	  /* 0: none yet */
+	const char *code; /* of the problem; NULL: it is none */
 	const char *content_type;
 	const char *authenticate; /* WWW-Authenticate, or NULL */
 	char allow[64];		  /* Allow, or empty */
@@ -67,8 +70,8 @@ struct request {
 	const char *if_none_match;
 	const char *scheme;
 	const char *host;
-	const char
-	    *address; /* the peer's, by lighttpd's word; no header of the client changes it */
+	struct address
+	    address; /* the peer's, by lighttpd's word; no header of the client changes it */
 	struct buf body;
 	bool body_too_large;
 

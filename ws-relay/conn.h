@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "allowance.h"
+#include "base/address.h"
 #include "base/buf.h"
 #include "domain/user.h"
 #include "frame.h"
@@ -56,7 +58,8 @@ unsigned conn_table_count(const struct conn_table *t);
 /* Who connects. */
 struct conn_origin {
 	const struct user *user;
-	const char *session;   /* of its token */
+	const char *session; /* of its token */
+	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
 	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */
@@ -72,6 +75,7 @@ const struct user *conn_user(
     const struct connection *c); /* as it was when it connected; until opened() returns */
 
 struct user_id conn_user_id(const struct connection *c);
+struct address conn_address(const struct connection *c);
 const char *conn_session(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
 int64_t conn_expires_s(const struct connection *c);
@@ -104,9 +108,9 @@ void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revi
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
 
-/* Takes one message from its allowance: false where there is none left, and then the message must
- * be refused; one that goes on and on is closed with 4103. */
-bool conn_allow(struct connection *c, int64_t now_ms);
+/* Takes one message from its allowance. Unless it is ALLOWED the message must be refused; one that
+ * is FLOODING is being closed with 4103. */
+enum allowed conn_allow(struct connection *c, int64_t now_ms);
 
 /* Notes a message that broke the rules; the 21st within a minute closes with 4506. */
 void conn_misbehaved(struct connection *c, int64_t now_ms);

@@ -22,8 +22,9 @@ struct head {
 	unsigned origins;
 	const char *authorization;
 	const char *protocols;
-	const char *scheme; /* X-Forwarded-Proto */
-	bool repeated;	    /* a header that may stand once stands twice */
+	const char *scheme;    /* X-Forwarded-Proto */
+	const char *addresses; /* X-Forwarded-For */
+	bool repeated;	       /* a header that may stand once stands twice */
 };
 
 static struct verdict
@@ -88,6 +89,8 @@ read_header(struct head *h, const char *name, const char *value)
 	/* Ours, from lighttpd, is the last one. */
 	if (strcasecmp(name, "X-Forwarded-Proto") == 0)
 		h->scheme = value;
+	if (strcasecmp(name, "X-Forwarded-For") == 0)
+		h->addresses = value;
 }
 
 /* One "Name: value" line (RFC 9112 5). */
@@ -301,6 +304,20 @@ check_token(const struct token_key *key, struct head *h, int64_t now_s, struct c
 	return verdict(101, NULL, NULL);
 }
 
+/* The last of the list is lighttpd's; what stands before it the client may have made up. */
+static void
+read_address(const struct head *h, struct address *out)
+{
+	const char *list = h->addresses;
+	char last[ADDRESS_TEXT_SIZE] = "";
+	const char *at;
+	size_t len;
+
+	while (at = next_item(&list, &len), len > 0)
+		snprintf(last, sizeof(last), "%.*s", len < sizeof(last) ? (int)len : 0, at);
+	(void)address_read(last, out);
+}
+
 struct verdict
 gate_check(const struct config *config, const struct token_key *key, const char *head, size_t len,
     int64_t now_s, struct admission *out)
@@ -318,6 +335,7 @@ gate_check(const struct config *config, const struct token_key *key, const char 
 		return verdict(403, "forbidden", "This origin is not allowed");
 	if ((v = check_token(key, &h, now_s, &out->claims)).status != 101)
 		return v;
+	read_address(&h, &out->address);
 	memcpy(out->key, h.key, sizeof(out->key));
 	out->v1 = list_has(h.protocols, "telemed.v1");
 	return v;

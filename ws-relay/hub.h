@@ -46,6 +46,8 @@ struct persist {
 	struct user_id peer;
 	enum status status;
 	enum call_reason reason;
+	struct user_id by;   /* of a call's move: whose act or absence it is */
+	struct conn_id conn; /* on which it was asked for; 0: none */
 	char call_id[CALL_ID_MAX + 1];
 };
 
@@ -94,6 +96,7 @@ enum effect_kind {
 	EFFECT_LIST,	  /* the user list, hub_list(), to CONN, or to every connection but the v1
 			     ones where it is 0 */
 	EFFECT_PERSIST,
+	EFFECT_DENIED, /* CONN has asked for what is not its user's to have; for the audit trail */
 };
 
 struct effect {
@@ -102,6 +105,8 @@ struct effect {
 	struct frame
 	    *frame; /* NULL: there was no memory for it, and CONN is to be closed with 1011 */
 	struct persist persist;
+	const char *code;    /* denied: of the refusal; static */
+	struct user_id peer; /* denied: whom it was about; 0: nobody */
 };
 
 /* Enough for the most that one event brings about, a ring with all that is kept on each of eight

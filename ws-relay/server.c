@@ -156,6 +156,7 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	const struct conn_origin origin = {
 		.user = user,
 		.session = a->claims.session,
+		.address = a->address,
 		.expires_s = a->claims.expires_s,
 		.v1 = a->v1,
 		.close = too_many ? CLOSE_TOO_MANY_CONNECTIONS : CLOSE_NONE,
@@ -384,6 +385,7 @@ start_store(struct server *s, struct store *store)
 {
 	struct loading l = { .relay = &s->relay, .outcome = ERR_OK };
 	struct feed_position at = { 0 };
+	static const struct address nowhere;
 	enum err e;
 
 	e = journal_load(store, load_event, &l, &at);
@@ -392,7 +394,7 @@ start_store(struct server *s, struct store *store)
 	if (e == ERR_OK)
 		e = journal_start(store, at, wake_loop, s, &s->relay.journal);
 	for (size_t i = 0; i < l.count && e == ERR_OK; i++) {
-		if (!journal_persist(s->relay.journal, &l.wanted[i]))
+		if (!journal_persist(s->relay.journal, &l.wanted[i], &nowhere))
 			e = ERR_SYSTEM;
 	}
 	free(l.wanted);
