@@ -118,8 +118,7 @@ open_store(struct admin *a, int how)
 		return complain(ADMIN_NO_INPUT,
 		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
 	if (how == ADMIN_LOOKS)
-		return complain_of_store(
-		    store_open_reader(a->paths.database, a->paths.store_lock, &a->store));
+		return complain_of_store(store_open_reader(a->paths.database, &a->store));
 	code = complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
 	if (code != ADMIN_OK)
 		return code;

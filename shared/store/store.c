@@ -131,7 +131,7 @@ open_reader(struct store *s, const char *path)
 }
 
 enum err
-store_open_reader(const char *path, const char *lock_path, struct store **out)
+store_open_reader(const char *path, struct store **out)
 {
 	struct store *s;
 	enum err e;
@@ -140,7 +140,7 @@ store_open_reader(const char *path, const char *lock_path, struct store **out)
 		return ERR_NOT_FOUND;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return ERR_SYSTEM;
-	s->lock_fd = open(lock_path, O_RDWR | O_CLOEXEC);
+	s->lock_fd = -1;
 	if ((e = open_reader(s, path)) != ERR_OK) {
 		store_close(s);
 		return e;

@@ -29,9 +29,8 @@ enum {
 MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
 
 /* The same for who only looks: changes nothing, and takes no other schema than the newest
- * (ERR_TOO_NEW, or ERR_INVALID for an older one). LOCK_PATH need not be there.
- * ERR_NOT_FOUND: there is no database. */
-MUST_USE enum err store_open_reader(const char *path, const char *lock_path, struct store **out);
+ * (ERR_TOO_NEW, or ERR_INVALID for an older one). ERR_NOT_FOUND: there is no database. */
+MUST_USE enum err store_open_reader(const char *path, struct store **out);
 void store_close(struct store *s); /* NULL is fine */
 
 /* Why a store that failed with E to open, or to pass its check, cannot be used: a sentence for an
