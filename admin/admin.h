@@ -44,3 +44,4 @@ enum admin_exit usage_error(const char *why);
 /* audit.c */
 command_fn audit_list;
 command_fn audit_verify_trail;
+command_fn audit_archive;

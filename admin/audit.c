@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "admin.h"
+#include "archive.h"
+#include "audit/audit_files.h"
+#include "audit/audit_text.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "store/store_audit.h"
@@ -11,6 +14,7 @@
 enum { JSON_BYTES_MAX = 4096 };
 
 struct options {
+	const char *file; /* NULL: none */
 	bool json;
 	int64_t line; /* --since, --after */
 	bool anchored;
@@ -39,6 +43,10 @@ read_options(char **args, const char *line_option, struct options *o)
 			o->json = true;
 			continue;
 		}
+		if (**args != '-' && o->file == NULL) {
+			o->file = *args;
+			continue;
+		}
 		if (value == NULL)
 			return false;
 		if (strcmp(*args, line_option) == 0) {
@@ -63,39 +71,24 @@ print_buf(const struct buf *b)
 	return !b->failed && puts(b->data) >= 0 ? ERR_OK : ERR_SYSTEM;
 }
 
+static enum err
+print_json(const struct audit_line *l)
+{
+	struct buf b;
+	enum err e;
+
+	buf_init(&b, JSON_BYTES_MAX);
+	audit_line_write(l, &b);
+	e = print_buf(&b);
+	buf_fini(&b);
+	return e;
+}
+
 /* What somebody else has put in the place of a line is not passed on to a terminal. */
 static const char *
 shown(const struct audit_line *l, const char *text)
 {
 	return audit_line_ok(l) ? text : "?";
-}
-
-static enum err
-print_json(const struct audit_line *l)
-{
-	char mac[AUDIT_MAC_HEX + 1];
-	struct json_writer w;
-	struct buf b;
-	enum err e;
-
-	audit_hex(l->mac, mac);
-	buf_init(&b, JSON_BYTES_MAX);
-	jw_init(&w, &b);
-	jw_object(&w, NULL);
-	jw_int(&w, "line", l->seq);
-	jw_int(&w, "at_ms", l->at_ms);
-	jw_string(&w, "event", shown(l, l->event));
-	jw_string(&w, "outcome", shown(l, l->outcome));
-	jw_int(&w, "user", l->user);
-	jw_int(&w, "peer", l->peer);
-	jw_int(&w, "call", l->call);
-	jw_int(&w, "left_out", l->left_out);
-	jw_string(&w, "source", shown(l, l->source));
-	jw_string(&w, "mac", mac);
-	jw_object_end(&w);
-	e = print_buf(&b);
-	buf_fini(&b);
-	return e;
 }
 
 static void
@@ -136,7 +129,7 @@ audit_list(struct admin *a, int argc, char **argv)
 	struct options o;
 
 	(void)argc;
-	if (!read_options(argv, "--since", &o) || o.anchored)
+	if (!read_options(argv, "--since", &o) || o.anchored || o.file != NULL)
 		return usage_error("--since takes the number of a line.");
 	if (store_audit_each(a->store, o.line, print_line, &o) != ERR_OK)
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
@@ -189,13 +182,35 @@ print_report(const struct audit_report *r, bool json)
 	return ERR_OK;
 }
 
+/* What is known of the trail, and its lines: the database's, or an archive's. */
+static enum admin_exit
+find_trail(struct admin *a, const char *file, struct archive *archive, struct audit_key *key,
+    struct audit_bounds *bounds, struct audit_source *source)
+{
+	enum err e;
+
+	if (file == NULL) {
+		*source = store_audit_source(a->store);
+		return complain_of_trail(store_audit_reading(
+		    a->store, a->paths.audit_key, a->paths.audit_head, key, bounds));
+	}
+	if ((e = audit_key_read(a->paths.audit_key, key)) != ERR_OK)
+		return complain_of_trail(e);
+	if (archive_open(file, key, archive, bounds) != ERR_OK)
+		return complain(ADMIN_NO_INPUT, "The archive cannot be read.");
+	*source = archive_source(archive);
+	return ADMIN_OK;
+}
+
 enum admin_exit
 audit_verify_trail(struct admin *a, int argc, char **argv)
 {
-	struct audit_source source = store_audit_source(a->store);
+	struct archive archive = { .file = NULL };
+	struct audit_source source;
 	struct audit_report report;
 	struct audit_bounds bounds;
 	struct audit_key key;
+	enum admin_exit code;
 	struct options o;
 	enum err e;
 
@@ -203,18 +218,44 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 	if (!read_options(argv, "--after", &o))
 		return usage_error(
 		    "--after takes the number of a line, --anchor that and its MAC.");
-	e = store_audit_reading(a->store, a->paths.audit_key, a->paths.audit_head, &key, &bounds);
-	if (e != ERR_OK)
-		return complain_of_trail(e);
+	code = find_trail(a, o.file, &archive, &key, &bounds, &source);
+	if (code != ADMIN_OK)
+		return code;
 	bounds.after = o.line;
 	bounds.anchored = o.anchored;
 	bounds.anchor = o.anchor;
 	e = audit_verify(&key, &bounds, &source, &report);
 	store_audit_reading_end(a->store);
+	archive_close(&archive);
 	explicit_bzero(&key, sizeof(key));
 	if (e == ERR_OK)
 		e = print_report(&report, o.json);
 	if (e != ERR_OK)
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
 	return report.trouble == AUDIT_WHOLE ? ADMIN_OK : ADMIN_NOT_WHOLE;
+}
+
+/* Lines that nobody has archived are still in the database: where this fails, nothing is lost. */
+enum admin_exit
+audit_archive(struct admin *a, int argc, char **argv)
+{
+	struct options o;
+	int64_t last = 0;
+	enum err e;
+
+	(void)argc;
+	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored ||
+	    o.json)
+		return usage_error("archive takes the name of a new file, and --until a line.");
+	e = archive_make(a->store, o.file, o.line, &last);
+	if (e == ERR_CONFLICT)
+		return complain(
+		    ADMIN_REFUSED, "The file is there already, or the line is not in the trail.");
+	if (e == ERR_INVALID)
+		return complain(ADMIN_NOT_WHOLE, "The trail is not whole: see audit verify.");
+	if (e != ERR_OK)
+		return complain_of_store(e);
+	printf(
+	    "Lines up to %lld are in the archive, and no more in the database.\n", (long long)last);
+	return ADMIN_OK;
 }

@@ -19,8 +19,10 @@ static const struct command commands[] = {
 	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json]",
 	    "what happened, the oldest first" },
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
-	    "[--after LINE] [--anchor LINE:MAC] [--json]",
+	    "[--after LINE] [--anchor LINE:MAC] [--json] [ARCHIVE]",
 	    "is the audit trail as it was written?" },
+	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
+	    "moves the lines up to one, at most 100,000, from the database to a new file" },
 	{ .run = NULL },
 };
 

@@ -109,24 +109,6 @@ audit_head_write(
 	return n == HEAD_LEN ? ERR_OK : trouble("head");
 }
 
-/* What was renamed in the directory of PATH outlives a power cut. */
-static int
-sync_directory(const char *path)
-{
-	char dir[PATH_SIZE];
-	const char *slash = strrchr(path, '/');
-	int fd;
-	int rc;
-
-	snprintf(dir, sizeof(dir), "%.*s", slash == NULL ? 1 : (int)(slash - path + 1),
-	    slash == NULL ? "." : path);
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
-	return rc;
-}
-
 /* Writes the file at PATH under another name first; what has happened when it returns lasts. */
 static enum err
 write_whole(const char *path, const void *data, size_t len)
@@ -146,9 +128,7 @@ write_whole(const char *path, const void *data, size_t len)
 	close(fd);
 	if (rc == 0)
 		rc = rename(other, path);
-	if (rc == 0)
-		rc = sync_directory(path);
-	if (rc != 0) {
+	if (rc != 0 || file_sync_name(path) != ERR_OK) {
 		(void)trouble("new");
 		unlink(other);
 		return ERR_SYSTEM;

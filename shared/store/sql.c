@@ -92,6 +92,10 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_AUDIT_BASE] = "SELECT seq, mac, seal FROM audit_base",
 	[SQL_AUDIT_AFTER] = "SELECT seq, at_ms, event, outcome, user_id, peer_id, call, left_out, "
 			    "source, mac FROM audit WHERE seq > ?1 ORDER BY seq",
+	[SQL_AUDIT_SET_BASE] =
+	    "INSERT INTO audit_base VALUES (1, ?1, ?2, ?3) ON CONFLICT DO UPDATE "
+	    "SET seq = excluded.seq, mac = excluded.mac, seal = excluded.seal",
+	[SQL_AUDIT_DROP] = "DELETE FROM audit WHERE seq <= ?1",
 };
 
 enum err

@@ -350,6 +350,91 @@ trail_end(struct trail *t, enum err outcome)
 	t->writing = false;
 }
 
+static enum err
+rewind_to(struct store *s, int64_t after)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_AUDIT_AFTER);
+
+	if (st == NULL)
+		return ERR_SYSTEM;
+	sqlite3_reset(st);
+	sqlite3_bind_int64(st, 1, after);
+	return ERR_OK;
+}
+
+static enum err
+rewind_all(void *context)
+{
+	return rewind_to(context, INT64_MIN); /* a line that somebody put before the first, too */
+}
+
+static enum err
+next_line(void *context, struct audit_line *out)
+{
+	struct store *s = context;
+	sqlite3_stmt *st = sql_get(s, SQL_AUDIT_AFTER);
+	enum err e;
+
+	if ((e = sql_row(s, st)) == ERR_OK)
+		read_line(st, out);
+	return e;
+}
+
+enum err
+store_audit_base(struct store *s, struct audit_sealed *out)
+{
+	struct audit_mark base;
+	enum err e = read_base(s, &s->trail->key, &base);
+
+	return e != ERR_OK ? e : audit_seal(&s->trail->key, AUDIT_BASE, &base, out);
+}
+
+static enum err
+set_base(struct store *s, const struct audit_sealed *base)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_AUDIT_SET_BASE);
+
+	sqlite3_bind_int64(st, 1, base->mark.seq);
+	sqlite3_bind_blob(st, 2, base->mark.mac, AUDIT_MAC_BYTES, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, base->seal, AUDIT_MAC_BYTES, SQLITE_STATIC);
+	return sql_run(s, st);
+}
+
+/* Does the line of M stand there as M has it? */
+static enum err
+find_line(struct store *s, const struct audit_mark *m)
+{
+	struct audit_line l;
+	enum err e = rewind_to(s, m->seq - 1);
+
+	if (e == ERR_OK)
+		e = next_line(s, &l);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_CONFLICT : e;
+	sqlite3_reset(s->statements[SQL_AUDIT_AFTER]);
+	return l.seq == m->seq && audit_mac_same(l.mac, m->mac) ? ERR_OK : ERR_CONFLICT;
+}
+
+enum err
+store_audit_archive(
+    struct store *s, const struct audit_mark *last, const char *source, struct audit_sealed *out)
+{
+	const struct audit_entry entry = {
+		.event = AUDIT_ARCHIVED, .outcome = "lines", .source = source
+	};
+	sqlite3_stmt *drop = sql_get(s, SQL_AUDIT_DROP);
+	enum err e;
+
+	/* The line first: behind the last one, which may be among those that leave. */
+	if ((e = find_line(s, last)) != ERR_OK ||
+	    (e = store_audit_add(s, &entry, clock_wall_ms())) != ERR_OK ||
+	    (e = audit_seal(&s->trail->key, AUDIT_BASE, last, out)) != ERR_OK ||
+	    (e = set_base(s, out)) != ERR_OK)
+		return e;
+	sqlite3_bind_int64(drop, 1, last->seq);
+	return sql_run(s, drop);
+}
+
 /* Without the lock, which busy writers hardly let go of: one that was just being written is another
  * a moment later. */
 static enum err
@@ -395,36 +480,6 @@ store_audit_reading_end(struct store *s)
 		sqlite3_reset(s->statements[SQL_AUDIT_AFTER]);
 	if (!sqlite3_get_autocommit(s->db) && sql_run(s, sql_get(s, SQL_COMMIT)) != ERR_OK)
 		LOG0(LOG_ERROR, "store_reading_not_ended");
-}
-
-static enum err
-rewind_to(struct store *s, int64_t after)
-{
-	sqlite3_stmt *st = sql_get(s, SQL_AUDIT_AFTER);
-
-	if (st == NULL)
-		return ERR_SYSTEM;
-	sqlite3_reset(st);
-	sqlite3_bind_int64(st, 1, after);
-	return ERR_OK;
-}
-
-static enum err
-rewind_all(void *context)
-{
-	return rewind_to(context, INT64_MIN); /* a line that somebody put before the first, too */
-}
-
-static enum err
-next_line(void *context, struct audit_line *out)
-{
-	struct store *s = context;
-	sqlite3_stmt *st = sql_get(s, SQL_AUDIT_AFTER);
-	enum err e;
-
-	if ((e = sql_row(s, st)) == ERR_OK)
-		read_line(st, out);
-	return e;
 }
 
 enum err

@@ -46,6 +46,16 @@ MUST_USE enum err store_audit_add(struct store *s, const struct audit_entry *ent
 /* The same in a transaction of its own. */
 MUST_USE enum err store_audit_note(struct store *s, const struct audit_entry *entry);
 
+/* The mark behind which the lines begin: what was archived last, or before the first line, sealed.
+ * ERR_INVALID: somebody else made it. */
+MUST_USE enum err store_audit_base(struct store *s, struct audit_sealed *out);
+
+/* In a transaction: the lines up to LAST are in an archive, and leave the database; a line says so,
+ * with SOURCE. *OUT is the mark that ends the archive. ERR_CONFLICT: they are not there, or not
+ * that many any more. */
+MUST_USE enum err store_audit_archive(
+    struct store *s, const struct audit_mark *last, const char *source, struct audit_sealed *out);
+
 /* Reading, for store_open_reader(). Both hold one state of the database until
  * store_audit_reading_end(). */
 

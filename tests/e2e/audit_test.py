@@ -199,7 +199,8 @@ def test_nobody_s_words_are_in_it(stack):
 
 @pytest.mark.parametrize("words", [("verify", "--after"), ("verify", "--after", "x"), ("verify", "--anchor", "5"),
                                    ("verify", "--anchor", "5:ab"), ("list", "--since", "-1"), ("list", "--anchor", f"1:{'0' * 64}"),
-                                   ("verify", "more"), ("forget",)])
+                                   ("verify", "one", "more"), ("list", "more"), ("archive",), ("archive", "x"),
+                                   ("archive", "--until", "5"), ("forget",)])
 def test_a_wrong_command_line(stack, words):
     got = admin(stack.data, *words)
     assert got.returncode == 64 and got.stdout == "" and got.stderr
@@ -207,6 +208,7 @@ def test_a_wrong_command_line(stack, words):
 
 def test_where_there_is_no_trail(stack, tmp_path):
     assert admin(tmp_path, "verify").returncode == 66
+    assert admin(stack.data, "verify", tmp_path / "no-archive").returncode == 66
     (tmp_path / "telemed.db").write_bytes(os.urandom(9000))
     assert admin(tmp_path, "verify").returncode == 74
     assert admin(stack.data, "verify", TELEMED_AUDIT_KEY_FILE="/nonexistent/key").returncode == 78
@@ -267,6 +269,53 @@ def test_what_sed_does_is_found(copy):
     assert report(data)[1]["found"] == "no_head"
     (data / "audit.head").unlink()
     assert report(data)[1]["found"] == "no_head"
+
+
+def test_old_lines_are_archived_and_the_chain_goes_on(copy, tmp_path):
+    data = copy()
+    (data / "run").mkdir()
+    before = admin(data, "list", "--json").stdout.splitlines()
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert admin(data, "archive", first, "--until", "5").returncode == 0
+    assert admin(data, "archive", first, "--until", "7").returncode == 65  # never over another
+    assert admin(data, "archive", second, "--until", "5").returncode == 65 and not second.exists()
+    assert admin(data, "archive", second, "--until", "9").returncode == 0
+    left = [json.loads(line) for line in admin(data, "list", "--json").stdout.splitlines()]
+    assert [line["line"] for line in left] == list(range(10, len(before) + 3))
+    assert [(line["event"], line["source"]) for line in left[-2:]] == [("archived", f"uid:{os.getuid()}")] * 2
+    assert [f.stat().st_mode & 0o777 for f in (first, second)] == [0o600] * 2
+    assert first.read_text().splitlines()[1:-1] == before[:5] and second.read_text().splitlines()[1:-1] == before[5:9]
+    assert first.read_text().splitlines()[-1].replace("to", "from") == second.read_text().splitlines()[0]
+    assert report(data)[0] == report(data, first)[0] == report(data, second)[0] == 0
+    # What is archived is guarded as what is not.
+    spoil(data, "DELETE FROM audit WHERE seq = 10")
+    assert report(data)[1]["found"] == "deleted"
+
+
+def sed(path, *script):
+    subprocess.run(["sed", "-i", *script, path], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("script,found,line", [
+    ("2s/registered/denied/", "edited", 1),
+    ("4d", "deleted", 3),
+    ("4{h;d};6{G}", "swapped", 3),
+    ("4,$d", "no_head", 2),
+    ("4,10d", "cut", 3),
+    ("1d", "no_base", 1),
+    ("1s/0/1/", "no_base", 1),
+    ("$s/9/8/", "no_head", 9),
+    ("4s/^/x/", "edited", 3),
+    ("4s/$/" + "x" * 2000 + "/", "edited", 3),
+    ("4s/.*//", "edited", 3),
+])
+def test_what_is_done_to_an_archive_is_found(copy, tmp_path, script, found, line):
+    data, file = copy(), tmp_path / "archive"
+    (data / "run").mkdir()
+    assert admin(data, "archive", file, "--until", "9").returncode == 0 and report(data, file)[0] == 0
+    sed(file, script)
+    code, got = report(data, file)
+    assert (code, got["found"], got["line"]) == (1, found, line), got
 
 
 def test_verifying_changes_nothing(copy):
