@@ -219,7 +219,10 @@ def test_where_there_is_no_trail(stack, tmp_path):
 def copy(stack, tmp_path_factory):
     """Makes copies of the data, which tests spoil."""
     made = tmp_path_factory.mktemp("copies")
-    stack.sql("SELECT 1")
+    stack.patient()
+    assert login(stack, stack.users, "wrong password")[0] == 401
+    while last_line(stack) < 20:
+        stack.patient()
 
     def make():
         to = made / str(random.getrandbits(60))
