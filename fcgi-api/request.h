@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "auth/token.h"
+#include "auth/known_tokens.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
@@ -29,6 +29,7 @@ struct kept_answer {
 struct service {
 	const struct config *config;
 	struct token_key key;
+	struct known_tokens known;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;
 	struct kept_answer doctors;
