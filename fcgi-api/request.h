@@ -23,6 +23,7 @@ enum {
 struct kept_answer {
 	struct buf body;
 	char etag[ETAG_SIZE]; /* RFC 9110 8.8.3; "": nothing is kept */
+	uint32_t state;	      /* store_state() of what it says */
 };
 
 /* What a worker process has for all its requests. */
