@@ -1,0 +1,44 @@
+#include "base/heap.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum {
+	GROWN = 4 << 20, /* bytes: a trim is some milliseconds of work */
+	MOVED = 1 << 20, /* in a second: the burst is not over, and would take it all again */
+};
+
+static int64_t
+resident(void)
+{
+	char text[128];
+	size_t len;
+	long long pages;
+
+	if (file_read("/proc/self/statm", text, sizeof(text) - 1, &len) != ERR_OK)
+		return 0;
+	text[len] = '\0';
+	return sscanf(text, "%*s %lld", &pages) == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
+}
+
+bool
+heap_tick(struct heap *h)
+{
+	int64_t now = resident();
+	bool calm = llabs(now - h->last) < MOVED;
+
+	h->last = now;
+	h->calm = calm ? h->calm + 1 : 0;
+	if (h->least == 0 || now < h->least)
+		h->least = now;
+	if (h->calm < HEAP_CALM_S || now < h->least + GROWN)
+		return false;
+	(void)malloc_trim(0);
+	h->least = h->last = resident();
+	h->calm = 0;
+	return true;
+}

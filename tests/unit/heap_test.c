@@ -1,0 +1,96 @@
+/* What a burst took is given back. */
+#include "base/heap.h"
+
+#include <malloc.h>
+
+#include "unit.h"
+
+enum { BLOCKS = 2000, SMALL = 64, LARGE = 32 << 10 };
+
+static long
+resident_pages(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*s %ld", &pages), 1);
+	fclose(f);
+	return pages;
+}
+
+/* Large blocks with small ones between them that stay. */
+static void
+burst(void *small[BLOCKS], void *large[BLOCKS])
+{
+	for (int i = 0; i < BLOCKS; i++) {
+		large[i] = malloc(LARGE);
+		small[i] = malloc(SMALL);
+		assert_true(large[i] != NULL && small[i] != NULL);
+		memset(large[i], 'x', LARGE);
+	}
+}
+
+static int
+trims_in(struct heap *h, int ticks)
+{
+	int trims = 0;
+
+	for (int i = 0; i < ticks; i++)
+		trims += heap_tick(h);
+	return trims;
+}
+
+static void
+what_a_burst_took_is_given_back_when_it_is_over(void **state)
+{
+	static void *small[BLOCKS];
+	static void *large[BLOCKS];
+	struct heap h = { 0 };
+	long before = resident_pages();
+	long page = sysconf(_SC_PAGESIZE);
+
+	(void)state;
+	assert_false(heap_tick(&h));
+	burst(small, large);
+	if (mallinfo2().uordblks < BLOCKS * LARGE)
+		skip();		     /* it is not glibc's heap, but a sanitizer's */
+	assert_false(heap_tick(&h)); /* it has just grown */
+	for (int i = 0; i < BLOCKS; i++)
+		free(large[i]);
+	assert_true((resident_pages() - before) * page > BLOCKS * (LARGE / 2));
+	assert_int_equal(trims_in(&h, HEAP_CALM_S - 1), 0);
+	assert_true(heap_tick(&h));
+	assert_true((resident_pages() - before) * page < BLOCKS * (LARGE / 4));
+	assert_int_equal(trims_in(&h, 10), 0); /* once is enough */
+	for (int i = 0; i < BLOCKS; i++)
+		free(small[i]);
+}
+
+static void
+what_is_in_use_is_looked_at_once(void **state)
+{
+	static void *small[BLOCKS];
+	static void *large[BLOCKS];
+	struct heap h = { 0 };
+
+	(void)state;
+	assert_false(heap_tick(&h));
+	burst(small, large);
+	assert_int_equal(trims_in(&h, 10), 1);
+	for (int i = 0; i < BLOCKS; i++) {
+		free(large[i]);
+		free(small[i]);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_burst_took_is_given_back_when_it_is_over),
+		cmocka_unit_test(what_is_in_use_is_looked_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
