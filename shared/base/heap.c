@@ -25,20 +25,33 @@ resident(void)
 	return sscanf(text, "%*s %lld", &pages) == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
 }
 
+static int64_t
+in_use(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return (int64_t)(m.uordblks + m.hblkhd);
+}
+
 bool
 heap_tick(struct heap *h)
 {
 	int64_t now = resident();
 	bool calm = llabs(now - h->last) < MOVED;
+	int64_t spare;
 
 	h->last = now;
 	h->calm = calm ? h->calm + 1 : 0;
-	if (h->least == 0 || now < h->least)
-		h->least = now;
-	if (h->calm < HEAP_CALM_S || now < h->least + GROWN)
+	if (h->calm < HEAP_CALM_S)
+		return false;
+	h->calm = 0;
+	spare = now - in_use();
+	if (h->least == 0 || spare < h->least)
+		h->least = spare;
+	if (spare < h->least + GROWN)
 		return false;
 	(void)malloc_trim(0);
-	h->least = h->last = resident();
-	h->calm = 0;
+	h->last = resident();
+	h->least = h->last - in_use();
 	return true;
 }

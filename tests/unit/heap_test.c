@@ -51,7 +51,7 @@ what_a_burst_took_is_given_back_when_it_is_over(void **state)
 	long page = sysconf(_SC_PAGESIZE);
 
 	(void)state;
-	assert_false(heap_tick(&h));
+	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
 	burst(small, large);
 	if (mallinfo2().uordblks < BLOCKS * LARGE)
 		skip();		     /* it is not glibc's heap, but a sanitizer's */
@@ -67,21 +67,25 @@ what_a_burst_took_is_given_back_when_it_is_over(void **state)
 		free(small[i]);
 }
 
+/* Its readers were slow: nothing grows when it is freed at last. */
 static void
-what_is_in_use_is_looked_at_once(void **state)
+what_is_freed_late_is_given_back(void **state)
 {
 	static void *small[BLOCKS];
 	static void *large[BLOCKS];
 	struct heap h = { 0 };
 
 	(void)state;
-	assert_false(heap_tick(&h));
+	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
 	burst(small, large);
-	assert_int_equal(trims_in(&h, 10), 1);
-	for (int i = 0; i < BLOCKS; i++) {
+	if (mallinfo2().uordblks < BLOCKS * LARGE)
+		skip();
+	assert_int_equal(trims_in(&h, 10), 0); /* it is in use */
+	for (int i = 0; i < BLOCKS; i++)
 		free(large[i]);
+	assert_int_equal(trims_in(&h, 10), 1);
+	for (int i = 0; i < BLOCKS; i++)
 		free(small[i]);
-	}
 }
 
 int
@@ -89,7 +93,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_burst_took_is_given_back_when_it_is_over),
-		cmocka_unit_test(what_is_in_use_is_looked_at_once),
+		cmocka_unit_test(what_is_freed_late_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
