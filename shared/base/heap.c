@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -16,13 +17,14 @@ static int64_t
 resident(void)
 {
 	char text[128];
+	const char *second;
 	size_t len;
-	long long pages;
 
 	if (file_read("/proc/self/statm", text, sizeof(text) - 1, &len) != ERR_OK)
 		return 0;
 	text[len] = '\0';
-	return sscanf(text, "%*s %lld", &pages) == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
+	second = strchr(text, ' ');
+	return second == NULL ? 0 : strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static int64_t

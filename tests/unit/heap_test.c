@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include "base/fd.h"
 #include "unit.h"
 
 enum { BLOCKS = 2000, SMALL = 64, LARGE = 32 << 10 };
@@ -10,13 +11,14 @@ enum { BLOCKS = 2000, SMALL = 64, LARGE = 32 << 10 };
 static long
 resident_pages(void)
 {
-	FILE *f = fopen("/proc/self/statm", "r");
-	long pages = 0;
+	char text[128] = "";
+	const char *second;
+	size_t len;
 
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%*s %ld", &pages), 1);
-	fclose(f);
-	return pages;
+	assert_int_equal(file_read("/proc/self/statm", text, sizeof(text) - 1, &len), ERR_OK);
+	second = strchr(text, ' ');
+	assert_non_null(second);
+	return strtol(second, NULL, 10);
 }
 
 /* Large blocks with small ones between them that stay. */
