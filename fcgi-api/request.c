@@ -20,7 +20,7 @@ service_store(struct service *s)
 		return ERR_SYSTEM;
 	if ((e = store_open(s->paths.database, s->paths.store_lock, &s->store)) != ERR_OK)
 		return e;
-	if ((e = store_audit_open(s->store, s->paths.audit_key, s->paths.audit_head)) != ERR_OK) {
+	if (store_audit_open(s->store, s->paths.audit_key, s->paths.audit_head) != ERR_OK) {
 		store_close(s->store);
 		s->store = NULL;
 		return ERR_SYSTEM; /* it was read at the start */

@@ -72,12 +72,10 @@ bool
 audit_line_mac(const struct audit_key *key, const unsigned char previous[AUDIT_MAC_BYTES],
     const struct audit_line *l, unsigned char out[AUDIT_MAC_BYTES])
 {
-	static const char kind[] = "line\n";
-	char text[TEXT_MAX];
-	size_t len = strlen(kind);
+	char text[TEXT_MAX] = "line\n";
+	size_t len = strlen(text);
 	int n;
 
-	memcpy(text, kind, len);
 	memcpy(text + len, previous, AUDIT_MAC_BYTES);
 	len += AUDIT_MAC_BYTES;
 	n = snprintf(text + len, sizeof(text) - len,
