@@ -6,12 +6,14 @@
 
 #include "base/log.h"
 
+enum opening { ADMIN_LOOKS, ADMIN_WRITES };
+
 struct command {
 	const char *group;
 	const char *verb;
 	command_fn *run;
-	enum { ADMIN_LOOKS, ADMIN_WRITES } store; /* how it is opened */
-	const char *usage;			  /* what may follow */
+	enum opening store; /* how it is opened */
+	const char *usage;  /* what may follow */
 	const char *what;
 };
 
@@ -107,7 +109,7 @@ find_command(const char *group, const char *verb)
 }
 
 static enum admin_exit
-open_store(struct admin *a, int how)
+open_store(struct admin *a, enum opening how)
 {
 	enum admin_exit code;
 	enum err e;
@@ -151,9 +153,9 @@ main(int argc, char **argv)
 		return ADMIN_OK;
 	}
 	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
-		return usage_error("There is no such command.");
+		return (int)usage_error("There is no such command.");
 	if (config_load_settings(&config, why) != ERR_OK)
-		return complain(ADMIN_CONFIG, why);
+		return (int)complain(ADMIN_CONFIG, why);
 	log_open("telemed-admin", LOG_ERROR);
 	if ((code = open_store(&a, chosen->store)) == ADMIN_OK)
 		code = chosen->run(&a, argc - 3, argv + 3);
@@ -161,5 +163,5 @@ main(int argc, char **argv)
 	/* What was listed into a full disk was not listed. */
 	if (fflush(stdout) != 0 && code == ADMIN_OK)
 		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
-	return code;
+	return (int)code;
 }

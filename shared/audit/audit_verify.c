@@ -184,24 +184,25 @@ audit_sentence(const struct audit_report *r, char out[AUDIT_SENTENCE_SIZE])
 {
 	static const char *const sentences[] = {
 		[AUDIT_WHOLE] = "The trail is whole up to line %lld.",
-		[AUDIT_EDITED] = "Line %lld was edited, or written under another key: it is not "
-				 "what was written "
-				 "there.",
+		[AUDIT_EDITED] = ("Line %lld was edited, or written under another key: it is not "
+				  "what was written "
+				  "there."),
 		[AUDIT_MISSING] = "Lines %lld to %lld were deleted.",
 		[AUDIT_RENUMBERED] =
 		    "Lines %lld to %lld were deleted, and those behind them have their numbers.",
 		[AUDIT_SWAPPED] = "Lines %lld and %lld were swapped.",
 		[AUDIT_CUT] = "The trail was cut: lines %lld to %lld, the last, are missing.",
-		[AUDIT_NO_HEAD] = "The head is missing or was not made under this key: what stood "
-				  "behind line %lld "
-				  "may have been cut.",
+		[AUDIT_NO_HEAD] = ("The head is missing or was not made under this key: what stood "
+				   "behind line %lld "
+				   "may have been cut."),
 		[AUDIT_OTHER_HEAD] = "Line %lld is another one than the head says.",
-		[AUDIT_LOST_HEAD] = "The head was missing when line %lld was written: lines before "
-				    "it may have been "
-				    "cut.",
+		[AUDIT_LOST_HEAD] =
+		    ("The head was missing when line %lld was written: lines before "
+		     "it may have been "
+		     "cut."),
 		[AUDIT_NO_BASE] =
-		    "The mark of what was archived was not made under this key: what stood before "
-		    "the first line may have been deleted.",
+		    ("The mark of what was archived was not made under this key: what stood before "
+		     "the first line may have been deleted."),
 		[AUDIT_NOT_ANCHOR] = "Line %lld has another MAC than the one that was noted.",
 	};
 	int64_t line = r->trouble == AUDIT_WHOLE ? r->last.seq : r->line;
