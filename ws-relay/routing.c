@@ -106,7 +106,7 @@ route_signal(struct hub *h, struct conn *c, const struct message *m)
 	else if (role != ROLE_NONE && h->settings.visibility == VISIBILITY_SCOPED)
 		send_error(h, c, m, "no_call", "There is no call between the two");
 	else
-		send_directly(h, c, m, frame_signal(c->user->id, m->data, m->data_len));
+		send_directly(h, c, m, frame_signal(c->user->id, m->data));
 }
 
 void

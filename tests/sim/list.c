@@ -118,20 +118,19 @@ static void
 read_users(struct world *w, const struct client *c, const struct frame *f, enum status *known)
 {
 	char why[JSON_WHY_SIZE];
-	const char *text;
-	const char *rev;
-	size_t len;
-	size_t rev_len;
+	struct json_raw root;
+	struct json_raw users;
+	char *rewritten = NULL;
 
 	memset(known, 0, sizeof(enum status) * PEOPLE_MAX);
-	if (f == NULL || json_check(f->text, f->len, why) != ERR_OK ||
-	    !json_raw_member(f->text, f->len, "users", &text, &len)) {
+	if (f == NULL || json_raw_parse(f->text, f->len, &root, &rewritten, why) != ERR_OK ||
+	    rewritten != NULL || (users = json_raw_member(root, "users")).at == NULL) {
 		broken(w, RULE_FRAMES, "the list is not JSON");
 		return;
 	}
-	if (json_raw_member(f->text, f->len, "rev", &rev, &rev_len) != c->v1)
+	if ((json_raw_member(root, "rev").at != NULL) != c->v1)
 		broken(w, RULE_WELCOME, "only telemed.v1 is sent a revision");
-	read_entries(w, c, text, len, known);
+	read_entries(w, c, users.at, users.len, known);
 }
 
 /* What somebody would be sent now. */
@@ -210,8 +209,8 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 	enum status set[PEOPLE_MAX] = { STATUS_NONE };
 	uint64_t newest = hub_list_revision(w->hub, c->id);
 	bool whole = json_member(root, "users") != NULL;
-	const char *text;
-	size_t len;
+	struct json_raw text = { f->text, f->len };
+	struct json_raw list = json_raw_member(text, whole ? "users" : "set");
 	int64_t rev = 0;
 
 	if (!json_integer(json_member(root, "rev"), 1, INT64_C(1) << 53, &rev) ||
@@ -220,19 +219,19 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 		broken(w, RULE_PRESENCE, "#%u is sent revision %d after %d", (unsigned)c->id.v,
 		    (int)rev, (int)c->list_revision);
 	note_told(w, c, (uint64_t)rev);
-	if (!json_raw_member(f->text, f->len, whole ? "users" : "set", &text, &len)) {
+	if (list.at == NULL) {
 		broken(w, RULE_FRAMES, "#%u is told of no users", (unsigned)c->id.v);
 		return;
 	}
-	read_entries(w, c, text, len, set);
+	read_entries(w, c, list.at, list.len, set);
 	for (unsigned i = 0; i < PEOPLE_MAX; i++) {
 		if (whole || set[i] != STATUS_NONE)
 			c->known[i] = set[i];
 	}
 	if (whole)
 		return;
-	if (json_raw_member(f->text, f->len, "del", &text, &len))
-		fold_gone(w, c, text, len, set);
+	if ((list = json_raw_member(text, "del")).at != NULL)
+		fold_gone(w, c, list.at, list.len, set);
 	else
 		broken(w, RULE_FRAMES, "#%u is not told who is gone", (unsigned)c->id.v);
 }
