@@ -112,28 +112,35 @@ asks_for_help(int argc, char **argv)
 	return false;
 }
 
+static enum admin_exit
+run(const struct command *c, const struct config *config, int argc, char **argv)
+{
+	struct admin a = { .config = config };
+	enum admin_exit code = open_store(&a);
+
+	if (code == ADMIN_OK)
+		code = c->run(&a, argc, argv);
+	store_close(a.store);
+	/* What was listed onto a full disk was not listed. */
+	if (fflush(stdout) != 0 && code == ADMIN_OK)
+		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
+	return code;
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct config config;
-	struct admin a = { .config = &config };
 	char why[CONFIG_WHY_SIZE];
-	enum admin_exit code;
 
 	if (asks_for_help(argc, argv)) {
 		print_help();
 		return ADMIN_OK;
 	}
 	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
-		return usage_error("There is no such command.");
+		return (int)usage_error("There is no such command.");
 	if (config_load(&config, why) != ERR_OK)
-		return complain(ADMIN_CONFIG, why);
+		return (int)complain(ADMIN_CONFIG, why);
 	log_open("telemed-admin", LOG_ERROR);
-	if ((code = open_store(&a)) == ADMIN_OK)
-		code = chosen->run(&a, argc - 3, argv + 3);
-	store_close(a.store);
-	/* What was listed into a full disk was not listed. */
-	if (fflush(stdout) != 0 && code == ADMIN_OK)
-		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
-	return code;
+	return (int)run(chosen, &config, argc - 3, argv + 3);
 }
