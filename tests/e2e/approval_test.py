@@ -1,7 +1,9 @@
 """TELEMED_DOCTOR_SIGNUP=approve: who registers as a doctor is one when an operator has said so, in the running system too."""
 
+import fcntl
 import json
 import signal
+import sqlite3
 
 import pytest
 from stack import NOBODY, Stack, call, wait_until
@@ -145,6 +147,32 @@ async def test_approval_while_all_are_connected(stack):
     for client in (d, d1):
         if stack.settings["TELEMED_VISIBILITY"] == "scoped":
             await client.until(lambda c=client: last_of(c, late.user), "a patient who came later")
+
+
+async def test_one_whose_approval_is_taken_back(stack):
+    """No command does that yet; what the database says counts all the same."""
+    doctor, patient = approved(stack), stack.patient()
+    d, p, seed = await doctor.connect(**V1), await patient.connect(**V1), await stack.patient().connect()
+    await d.until(lambda: last_of(d, patient), "the patient")
+    await p.until(lambda: last_of(p, doctor), "the doctor")
+    with open(stack.data / "run/store.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        db = sqlite3.connect(stack.data / "telemed.db", isolation_level=None, timeout=20)
+        db.execute("UPDATE user SET pending = 1 WHERE id = ?", (doctor.id,))
+        db.close()
+    await p.until(lambda: any(doctor.id in m["del"] for m in p.all("presence")), "end of the doctor")
+    await seed.wait_status(doctor, None)
+    await d.until(lambda: last_of(d, doctor).get("pending"), "list that says so")
+    if stack.settings["TELEMED_VISIBILITY"] == "scoped":
+        assert patient.id not in [u["id"] for u in d.all("users")[-1]["users"]]
+    approve(doctor)
+    await d.until(lambda: "pending" not in last_of(d, doctor), "list without it")
+    assert patient.id in [u["id"] for u in d.all("users")[-1]["users"]]
+    for client in (d, p):
+        revisions = [m["rev"] for m in client.got if "rev" in m]
+        assert revisions == sorted(set(revisions))
+    await p.send("call_start", to=doctor, id="call")
+    assert (await p.answer("call"))["data"]["ok"] is True
 
 
 async def test_approval_while_the_relay_is_away(stack):
