@@ -27,7 +27,7 @@ API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
 ADMIN := $(wildcard admin/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c message.c)
+HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
@@ -137,6 +137,6 @@ $(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
 	@mkdir -p $(@D)
 	( echo 'static const char schema_$*[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';' ) > $@
 
-$(BUILD)/shared/store/migrate.o: $(SCHEMAS)
+$(BUILD)/shared/store/migrate.o $(BUILD)/tests/unit/store_test.o: $(SCHEMAS)
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -41,6 +41,13 @@ enum admin_exit complain_of_trail(enum err e);
 /* The command line is wrong: says so, and what is right. */
 enum admin_exit usage_error(const char *why);
 
+/* Where what a command does comes from, for the audit trail: "uid:N". Static. */
+const char *admin_source(void);
+
+/* users.c */
+command_fn users_list;
+command_fn users_approve;
+
 /* audit.c */
 command_fn audit_list;
 command_fn audit_verify_trail;

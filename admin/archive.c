@@ -6,10 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "audit/audit_text.h"
 #include "base/fd.h"
 
-enum { SOURCE_SIZE = 32, LINE_SIZE = AUDIT_TEXT_MAX + 2 };
+enum { LINE_SIZE = AUDIT_TEXT_MAX + 2 };
 
 /* What is being written. */
 struct making {
@@ -75,14 +76,12 @@ put_lines(struct store *s, struct making *m)
 static enum err
 put_whole(struct store *s, struct making *m)
 {
-	char source[SOURCE_SIZE];
 	struct audit_sealed to;
 	enum err e;
 
-	snprintf(source, sizeof(source), "uid:%lu", (unsigned long)getuid());
 	if ((e = put_lines(s, m)) != ERR_OK)
 		return e;
-	if ((e = store_audit_archive(s, &m->last, source, &to)) != ERR_OK ||
+	if ((e = store_audit_archive(s, &m->last, admin_source(), &to)) != ERR_OK ||
 	    (e = put_mark(m->file, "to", &to)) != ERR_OK)
 		return e;
 	return fflush(m->file) == 0 && fsync(fileno(m->file)) == 0 ? ERR_OK : ERR_SYSTEM;

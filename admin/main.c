@@ -18,6 +18,10 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{ "users", "list", users_list, ADMIN_LOOKS, "[--pending] [--json]",
+	    "all accounts, or the doctors who wait for approval" },
+	{ "users", "approve", users_approve, ADMIN_WRITES, "ID|EMAIL",
+	    "makes a pending doctor one" },
 	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json]",
 	    "what happened, the oldest first" },
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
@@ -45,10 +49,13 @@ print_help(void)
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
-	puts("\nExit codes: 0 done; 1 the trail is not as it was written; 64 the command line is\n"
-	     "wrong; 65 refused; 66 no database; 67 no such user; 74 disk, memory or a damaged "
-	     "database; 75 try again later;\n"
-	     "78 a bad setting, or a database of a newer version.");
+	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command "
+	     "line\n"
+	     "is wrong; 65 refused; 66 no database or archive; 67 no such user; 74 disk, memory or "
+	     "a\n"
+	     "damaged database; 75 try again later; 78 a bad setting, a database of a newer "
+	     "version,\n"
+	     "or the audit trail's key is gone or open to others.");
 }
 
 enum admin_exit
@@ -87,6 +94,15 @@ complain_of_trail(enum err e)
 	    store_audit_is_hopeless(e) ? ADMIN_CONFIG : ADMIN_BROKEN, store_audit_sentence(e));
 }
 
+const char *
+admin_source(void)
+{
+	static char source[AUDIT_SOURCE_SIZE];
+
+	snprintf(source, sizeof(source), "uid:%lu", (unsigned long)getuid());
+	return source;
+}
+
 enum admin_exit
 usage_error(const char *why)
 {
@@ -121,8 +137,13 @@ open_store(struct admin *a, enum opening how)
 	if (access(a->paths.database, F_OK) != 0)
 		return complain(ADMIN_NO_INPUT,
 		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
-	if (how == ADMIN_LOOKS)
-		return complain_of_store(store_open_reader(a->paths.database, &a->store));
+	if (how == ADMIN_LOOKS) {
+		e = store_open_reader(a->paths.database, &a->store);
+		if (e == ERR_DENIED)
+			return complain(ADMIN_CONFIG,
+			    "The database is of an older version: start telemed once.");
+		return complain_of_store(e);
+	}
 	code = complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
 	if (code != ADMIN_OK)
 		return code;
@@ -140,13 +161,26 @@ asks_for_help(int argc, char **argv)
 	return false;
 }
 
+static enum admin_exit
+run(const struct command *c, const struct config *config, int argc, char **argv)
+{
+	struct admin a = { .config = config };
+	enum admin_exit code = open_store(&a, c->store);
+
+	if (code == ADMIN_OK)
+		code = c->run(&a, argc, argv);
+	store_close(a.store);
+	/* What was listed onto a full disk was not listed. */
+	if (fflush(stdout) != 0 && code == ADMIN_OK)
+		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
+	return code;
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct config config;
-	struct admin a = { .config = &config };
 	char why[CONFIG_WHY_SIZE];
-	enum admin_exit code;
 
 	if (asks_for_help(argc, argv)) {
 		print_help();
@@ -157,11 +191,5 @@ main(int argc, char **argv)
 	if (config_load_settings(&config, why) != ERR_OK)
 		return (int)complain(ADMIN_CONFIG, why);
 	log_open("telemed-admin", LOG_ERROR);
-	if ((code = open_store(&a, chosen->store)) == ADMIN_OK)
-		code = chosen->run(&a, argc - 3, argv + 3);
-	store_close(a.store);
-	/* What was listed into a full disk was not listed. */
-	if (fflush(stdout) != 0 && code == ADMIN_OK)
-		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
-	return (int)code;
+	return (int)run(chosen, &config, argc - 3, argv + 3);
 }

@@ -8,11 +8,13 @@
 #include "schema_001.h"
 #include "schema_002.h"
 #include "schema_003.h"
+#include "schema_004.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
 	schema_002,
 	schema_003,
+	schema_004,
 };
 
 enum err

@@ -127,7 +127,7 @@ open_reader(struct store *s, const char *path)
 		return e;
 	if (version > STORE_SCHEMA_VERSION)
 		return ERR_TOO_NEW;
-	return version < STORE_SCHEMA_VERSION ? ERR_INVALID : ERR_OK;
+	return version < STORE_SCHEMA_VERSION ? ERR_DENIED : ERR_OK;
 }
 
 enum err

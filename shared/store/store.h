@@ -16,7 +16,7 @@ struct store; /* one connection to the database; never shared by threads, never 
 	       */
 
 enum {
-	STORE_SCHEMA_VERSION = 3, /* the newest migration */
+	STORE_SCHEMA_VERSION = 4, /* the newest migration */
 	STORE_BUSY_MS = 2000,	  /* the longest wait for another writer */
 };
 
@@ -29,7 +29,7 @@ enum {
 MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
 
 /* The same for who only looks: changes nothing, and takes no other schema than the newest
- * (ERR_TOO_NEW, or ERR_INVALID for an older one). ERR_NOT_FOUND: there is no database. */
+ * (ERR_TOO_NEW, or ERR_DENIED for an older one). ERR_NOT_FOUND: there is no database. */
 MUST_USE enum err store_open_reader(const char *path, struct store **out);
 void store_close(struct store *s); /* NULL is fine */
 
