@@ -363,6 +363,19 @@ def test_a_key_somewhere_else(tmp_path):
         assert admin(stack.data, "verify", TELEMED_AUDIT_KEY_FILE=str(tmp_path / "elsewhere")).returncode == 0
 
 
+def test_an_approval_is_an_act_of_whoever_gave_the_command():
+    with Stack(TELEMED_DOCTOR_SIGNUP="approve") as stack:
+        doctor = stack.doctor()
+        assert stack.rest("POST", "/doctors/status", {"status": "ONLINE"}, doctor.token)[0] == 403
+        for _ in range(2):  # the second has nothing to do
+            subprocess.run([ADMIN, "users", "approve", str(doctor.id)], check=True, capture_output=True, timeout=60,
+                           env={**os.environ, **stack.settings, "TELEMED_DATA_DIR": str(stack.data)})
+        assert [(e, u, p) for e, _, u, p in lines(stack, 0)] == [("registered", doctor.id, 0), ("denied", doctor.id, 0),
+                                                                 ("admin", 0, doctor.id)]
+        assert stack.sql("SELECT outcome, source FROM audit WHERE event = 'admin'") == [("approve", f"uid:{os.getuid()}")]
+        assert report(stack.data)[0] == 0
+
+
 def test_a_head_that_was_taken_away_while_it_runs():
     with Stack() as stack:
         stack.patient()
