@@ -10,16 +10,17 @@
 #include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
+#include "wheel.h"
 
 _Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets' header");
 
 enum {
-	WHEEL_SLOTS = 32, /* of a second each; longer than any interval between two visits */
-	BACKSTOP_S = 5,	  /* for a peer that does not take its close frame */
+	BACKSTOP_S = 5, /* for a peer that does not take its close frame */
 	WRITES_AT_ONCE = 16,
 };
 
 struct connection {
+	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
 	struct conn_id id;
 	struct lws *wsi;   /* NULL: not open yet */
@@ -41,11 +42,8 @@ struct connection {
 
 	struct allowance allowance;
 
-	unsigned slot; /* of the wheel */
-	struct connection *prev;
+	struct connection *prev; /* in the table's list of those that are open */
 	struct connection *next;
-	struct connection *open_prev; /* in the table's list of those that are open */
-	struct connection *open_next;
 };
 
 struct conn_table {
@@ -58,8 +56,7 @@ struct conn_table {
 	uint32_t *free_list;
 	unsigned free_count;
 	struct connection *open;
-	struct connection *wheel[WHEEL_SLOTS];
-	unsigned hand;
+	struct wheel wheel;
 };
 
 struct conn_table *
@@ -202,38 +199,6 @@ conn_expires_s(const struct connection *c)
 	return c->expires_s;
 }
 
-/* Has the table look at C AFTER_MS from now, within a second. C is in no slot yet. */
-static void
-visit_after(struct connection *c, int64_t after_ms)
-{
-	struct conn_table *t = c->table;
-	int64_t seconds = after_ms < 0 ? 1 : after_ms / 1000 + 1;
-
-	if (seconds >= WHEEL_SLOTS)
-		seconds = WHEEL_SLOTS - 1;
-	c->slot = (t->hand + (unsigned)seconds) % WHEEL_SLOTS;
-	DL_APPEND(t->wheel[c->slot], c);
-}
-
-static void
-visit_no_more(struct connection *c)
-{
-	DL_DELETE(c->table->wheel[c->slot], c);
-}
-
-/* The same, unless it does so sooner anyway: nothing that a client sends puts a visit off. */
-static void
-visit_within(struct connection *c, int64_t after_ms)
-{
-	const struct conn_table *t = c->table;
-	unsigned left_s = (c->slot + WHEEL_SLOTS - t->hand) % WHEEL_SLOTS;
-
-	if ((int64_t)left_s * 1000 <= after_ms)
-		return;
-	visit_no_more(c);
-	visit_after(c, after_ms);
-}
-
 /* Until the next ping, or until the token ends, or a v1 client is to be told that it will, where
  * that is sooner. */
 static int64_t
@@ -257,7 +222,7 @@ conn_renew(struct connection *c, const char *session, int64_t expires_s)
 	c->session = copy;
 	c->expires_s = expires_s;
 	c->warned = false;
-	visit_within(c, visit_interval(c, clock_wall_ms() / 1000));
+	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
 	return true;
 }
 
@@ -270,8 +235,8 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	c->wsi = wsi;
 	c->heard_ms = now_ms;
 	allowance_init(&c->allowance, t->rate, now_ms);
-	DL_APPEND2(t->open, c, open_prev, open_next);
-	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
+	DL_APPEND(t->open, c);
+	wheel_add(&t->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
 	if (refused != CLOSE_NONE) {
 		c->close_code = CLOSE_NONE;
 		conn_close(c, refused);
@@ -288,8 +253,8 @@ conn_closed(struct connection *c)
 {
 	struct conn_table *t = c->table;
 
-	visit_no_more(c);
-	DL_DELETE2(t->open, c, open_prev, open_next);
+	wheel_remove(&t->wheel, &c->visit);
+	DL_DELETE(t->open, c);
 	c->wsi = NULL;
 	t->events.lost(t->events.context, c);
 	conn_free(c);
@@ -492,7 +457,7 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	}
 	if (c->message_ms == 0) {
 		c->message_ms = now_ms;
-		visit_within(c, ASSEMBLY_MAX_MS);
+		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
 	}
 	buf_add(&c->message, data, len);
 	if (c->message.failed)
@@ -537,7 +502,7 @@ conn_misbehaved(struct connection *c, int64_t now_ms)
 void
 conn_each(struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context)
 {
-	for (struct connection *c = t->open; c != NULL; c = c->open_next)
+	for (struct connection *c = t->open; c != NULL; c = c->next)
 		fn(context, c);
 }
 
@@ -552,10 +517,20 @@ warn_of_end(struct connection *c, int64_t left_ms)
 	frame_unref(f);
 }
 
+struct instant {
+	int64_t now_ms; /* monotonic */
+	int64_t wall_s; /* Unix time */
+};
+
 /* Looks after C, and says when to look again. */
 static int64_t
-visit(struct connection *c, int64_t now_ms, int64_t wall_s)
+visit(void *context, struct wheel_entry *e)
 {
+	const struct instant *at = context;
+	struct connection *c = (struct connection *)(void *)e;
+	int64_t now_ms = at->now_ms;
+	int64_t wall_s = at->wall_s;
+
 	if (c->close_code != CLOSE_NONE)
 		return PING_INTERVAL_MS;
 	if (now_ms - c->heard_ms > SILENCE_MAX_MS) {
@@ -581,15 +556,7 @@ visit(struct connection *c, int64_t now_ms, int64_t wall_s)
 void
 conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s)
 {
-	struct connection *due;
-	struct connection *c;
-	struct connection *next;
+	struct instant now = { now_ms, wall_s };
 
-	t->hand = (t->hand + 1) % WHEEL_SLOTS;
-	due = t->wheel[t->hand];
-	t->wheel[t->hand] = NULL;
-	DL_FOREACH_SAFE (due, c, next) {
-		DL_DELETE(due, c);
-		visit_after(c, visit(c, now_ms, wall_s));
-	}
+	wheel_turn(&t->wheel, visit, &now);
 }
