@@ -37,6 +37,7 @@ struct connection {
 	bool ping_due;
 
 	struct buf message; /* the fragments so far */
+	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 	int64_t message_ms; /* when the first came; 0: none */
 	int64_t heard_ms;   /* the last byte from the peer */
 
@@ -439,7 +440,7 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	size_t left = lws_remaining_packet_payload(c->wsi);
 
 	c->heard_ms = now_ms;
-	if (c->close_code != CLOSE_NONE)
+	if (c->close_code != CLOSE_NONE || c->peer_closed)
 		return;
 	if (lws_frame_is_binary(c->wsi)) {
 		conn_close(c, CLOSE_UNSUPPORTED);
@@ -464,12 +465,35 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 		conn_close(c, CLOSE_INTERNAL);
 }
 
-bool
-conn_peer_closes(struct connection *c, const char *payload, size_t len)
+/* May CODE be sent (RFC 6455 7.4)? */
+static bool
+is_close_code(unsigned code)
+{
+	return (code >= 1000 && code <= 1011 && (code < 1004 || code > 1006)) ||
+	       (code >= 3000 && code <= 4999);
+}
+
+/* What is wrong with the PAYLOAD of a close frame (RFC 6455 5.5.1, 8.1). */
+static enum close_code
+fault_of_close(const unsigned char *payload, size_t len)
 {
 	enum { CODE = 2 }; /* bytes, ahead of the reason */
 
-	if (len <= CODE || utf8_valid(payload + CODE, len - CODE))
+	if (len == 0)
+		return CLOSE_NONE;
+	if (len < CODE || !is_close_code((unsigned)payload[0] << 8 | payload[1]))
+		return CLOSE_PROTOCOL;
+	return utf8_valid((const char *)payload + CODE, len - CODE) ? CLOSE_NONE
+								    : CLOSE_INVALID_TEXT;
+}
+
+bool
+conn_peer_closes(struct connection *c, const void *payload, size_t len)
+{
+	enum close_code fault = fault_of_close(payload, len);
+
+	c->peer_closed = true;
+	if (fault == CLOSE_NONE)
 		return true;
 	lws_close_reason(c->wsi, (enum lws_close_status)CLOSE_INVALID_TEXT, NULL, 0);
 	return false;

@@ -18,6 +18,7 @@ enum close_code {
 	CLOSE_NONE = 0,
 	CLOSE_GOING_AWAY = 1001,
 	CLOSE_UNSUPPORTED = 1003,
+	CLOSE_PROTOCOL = 1002,
 	CLOSE_INVALID_TEXT = 1007,
 	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
 	CLOSE_TOO_BIG = 1009,
@@ -86,9 +87,10 @@ void conn_received(struct connection *c, const void *data, size_t len, int64_t n
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 
-/* The peer's close frame, with a code of two bytes and a reason, or without. A reason that is not
- * UTF-8 is answered with 1007 (RFC 6455 8.1). */
-bool conn_peer_closes(struct connection *c, const char *payload, size_t len);
+/* The peer's close frame, with a code of two bytes and a reason, or without. A code that must not
+ * be sent, or half of one, is answered with 1002 (RFC 6455 5.5.1, 7.4), a reason that is not UTF-8
+ * with 1007 (8.1), and any other with itself. */
+bool conn_peer_closes(struct connection *c, const void *payload, size_t len);
 void conn_closed(struct connection *c); /* tells lost() and frees */
 
 /* Sends FRAME (a reference is taken), or the user list, at once where the socket takes it.
