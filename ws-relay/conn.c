@@ -506,9 +506,9 @@ conn_pong(struct connection *c, int64_t now_ms)
 }
 
 bool
-conn_allow(struct connection *c, int64_t now_ms)
+conn_allow(struct connection *c, unsigned cost, int64_t now_ms)
 {
-	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, now_ms);
+	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, cost, now_ms);
 
 	if (allowed == FLOODING)
 		conn_close(c, CLOSE_FLOOD);

@@ -106,9 +106,9 @@ void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revi
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
 
-/* Takes one message from its allowance: false where there is none left, and then the message must
- * be refused; one that goes on and on is closed with 4103. */
-bool conn_allow(struct connection *c, int64_t now_ms);
+/* Takes one message of COST tokens from its allowance: false where there is too little left, and
+ * then the message must be refused; one that goes on and on is closed with 4103. */
+bool conn_allow(struct connection *c, unsigned cost, int64_t now_ms);
 
 /* Notes a message that broke the rules; the 21st within a minute closes with 4506. */
 void conn_misbehaved(struct connection *c, int64_t now_ms);
