@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
+#include "peers.h"
 #include "wheel.h"
 
 _Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets' header");
@@ -23,6 +24,7 @@ struct connection {
 	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
 	struct conn_id id;
+	struct peer *peer; /* NULL: it is not counted by its address */
 	struct lws *wsi;   /* NULL: not open yet */
 	struct user *user; /* until opened() has returned */
 	struct user_id user_id;
@@ -35,9 +37,9 @@ struct connection {
 	uint64_t list_revision; /* the last that was sent */
 	enum close_code close_code;
 	bool ping_due;
+	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
 	struct buf message; /* the fragments so far */
-	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 	int64_t message_ms; /* when the first came; 0: none */
 	int64_t heard_ms;   /* the last byte from the peer */
 
@@ -58,6 +60,7 @@ struct conn_table {
 	unsigned free_count;
 	struct connection *open;
 	struct wheel wheel;
+	struct peer *peers; /* those that are counted */
 };
 
 struct conn_table *
@@ -101,6 +104,12 @@ conn_table_count(const struct conn_table *t)
 	return t->count;
 }
 
+unsigned
+conn_table_count_from(const struct conn_table *t, struct address address)
+{
+	return peers_count(t->peers, address);
+}
+
 static uint32_t
 index_of(struct conn_id id)
 {
@@ -117,7 +126,8 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 		return NULL;
 	c->user = malloc(sizeof(*c->user));
 	c->session = strdup(o->session);
-	if (c->user == NULL || c->session == NULL) {
+	if (c->user == NULL || c->session == NULL ||
+	    !peers_enter(&t->peers, o->address, &c->peer)) {
 		free(c->user);
 		free(c->session);
 		free(c);
@@ -144,6 +154,7 @@ conn_free(struct connection *c)
 	struct conn_table *t = c->table;
 	uint32_t i = index_of(c->id);
 
+	peers_leave(&t->peers, c->peer);
 	t->connections[i] = NULL;
 	t->free_list[t->free_count++] = i;
 	t->count--;
@@ -495,7 +506,7 @@ conn_peer_closes(struct connection *c, const void *payload, size_t len)
 	c->peer_closed = true;
 	if (fault == CLOSE_NONE)
 		return true;
-	lws_close_reason(c->wsi, (enum lws_close_status)CLOSE_INVALID_TEXT, NULL, 0);
+	lws_close_reason(c->wsi, (enum lws_close_status)fault, NULL, 0);
 	return false;
 }
 

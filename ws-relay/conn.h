@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "domain/user.h"
 #include "frame.h"
@@ -17,12 +18,13 @@ struct connection;
 enum close_code {
 	CLOSE_NONE = 0,
 	CLOSE_GOING_AWAY = 1001,
-	CLOSE_UNSUPPORTED = 1003,
 	CLOSE_PROTOCOL = 1002,
+	CLOSE_UNSUPPORTED = 1003,
 	CLOSE_INVALID_TEXT = 1007,
 	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
 	CLOSE_TOO_BIG = 1009,
 	CLOSE_INTERNAL = 1011,
+	CLOSE_TRY_LATER = 1013, /* too many connections of one address */
 	CLOSE_TOKEN_EXPIRED = 4100,
 	CLOSE_SLOW_READER = 4101,
 	CLOSE_FLOOD = 4103,
@@ -54,10 +56,14 @@ struct conn_table *conn_table_new(unsigned max, int rate, const struct conn_even
 void conn_table_free(struct conn_table *t);
 unsigned conn_table_count(const struct conn_table *t);
 
+/* How many there are from ADDRESS, as peers_count() says. */
+unsigned conn_table_count_from(const struct conn_table *t, struct address address);
+
 /* Who connects. */
 struct conn_origin {
 	const struct user *user;
-	const char *session;   /* of its token */
+	const char *session; /* of its token */
+	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
 	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */

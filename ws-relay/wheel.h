@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-enum { WHEEL_SLOTS = 32 }; /* of a second each: nothing is put off for longer than WHEEL_SLOTS - 1 */
+enum {
+	WHEEL_SLOTS = 32
+}; /* of a second each: nothing is put off for longer than WHEEL_SLOTS - 1 */
 
 /* Stands in what is to be looked after, which owns it. */
 struct wheel_entry {
@@ -26,7 +28,8 @@ void wheel_remove(struct wheel *w, struct wheel_entry *e);
 /* Has E, which is on W, visited AFTER_MS from now, unless it is sooner anyway. */
 void wheel_hasten(struct wheel *w, struct wheel_entry *e, int64_t after_ms);
 
-/* Looks after E and returns in how many milliseconds to do so again. It must not touch the wheel. */
+/* Looks after E and returns in how many milliseconds to do so again. It must not touch the wheel.
+ */
 typedef int64_t wheel_visit_fn(void *context, struct wheel_entry *e);
 
 /* Once a second: visits those whose time has come. */
