@@ -146,6 +146,11 @@ def test_a_message_that_is_not_finished_is_cut_after_ten_seconds(stack, user):
     assert 9 < time.monotonic() - started < 10 + PATIENCE
     assert silent.closed() == 1008
     assert halfway.closed() == 1008
+    well.socket.settimeout(0)
+    with pytest.raises(BlockingIOError):  # it has not had its first ping, of 25 seconds after it was opened
+        while True:
+            assert well.read_frame()[0] != PING
+    well.socket.settimeout(PATIENCE)
     assert well.is_open()
 
 
