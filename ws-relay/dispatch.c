@@ -297,7 +297,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
 	if (e == ERR_INVALID && !utf8_valid(text, len)) {
 		conn_close(c, CLOSE_INVALID_TEXT);
-	} else if ((allowed = conn_allow(c, now_ms)) != ALLOWED) {
+	} else if ((allowed = conn_allow(c, message_cost(m.type), now_ms)) != ALLOWED) {
 		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
 		if (allowed != REFUSED)
 			note_refusal(r, c, AUDIT_LIMITED,

@@ -90,7 +90,8 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_ATTEMPT_FORGET] = "DELETE FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_TRIM] =
 	    "DELETE FROM auth_attempt WHERE bucket IN "
-	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 ORDER BY free_ms LIMIT 16)",
+	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
+	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
 	[SQL_AUDIT_INSERT] =
 	    "INSERT INTO audit (seq, at_ms, event, outcome, user_id, peer_id, call, "
 	    "left_out, source, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
