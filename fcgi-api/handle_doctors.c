@@ -2,6 +2,7 @@
 #include "doorbell/doorbell.h"
 #include "handlers.h"
 #include "problem.h"
+#include "trail.h"
 
 static enum err
 write_doctor(void *context, const struct user *u)
@@ -27,19 +28,23 @@ write_list(struct store *store, struct kept_answer *list)
 	jw_object_end(&w);
 	if (e == ERR_OK && list->body.failed)
 		e = ERR_SYSTEM;
-	if (e == ERR_OK)
-		kept_answer_name(list);
-	return e;
+	if (e != ERR_OK)
+		return e;
+	list->state = store_state(store);
+	kept_answer_name(list);
+	return ERR_OK;
 }
 
-/* Written again when anything was committed: also the calls, for who is in one is BUSY. */
+/* Written again when anything was committed: also the calls, for who is in one is BUSY. What says
+ * so is the read of the caller's account, just before; a read of its own would take SQLite's locks
+ * once more. */
 enum err
 handle_doctors_list(struct request *q)
 {
 	struct kept_answer *list = &q->service->doctors;
 	enum err e;
 
-	if (store_changed(q->service->store) || list->etag[0] == '\0') {
+	if (list->etag[0] == '\0' || list->state != store_state(q->service->store)) {
 		if ((e = write_list(q->service->store, list)) != ERR_OK)
 			return e;
 	}
@@ -68,11 +73,15 @@ static enum err
 set_status(struct request *q, enum status status)
 {
 	struct store *s = q->service->store;
+	struct user_id id = q->who.user.id;
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	if ((e = store_user_set_status(s, q->who.user.id, status)) == ERR_OK)
+	e = store_user_set_status(s, id, status);
+	if (e == ERR_OK && store_wrote(s))
+		e = trail_add(q, AUDIT_STATUS, status_name(status), id);
+	if (e == ERR_OK)
 		e = reply_user(q);
 	return store_end(s, e);
 }
@@ -95,7 +104,6 @@ handle_doctors_status(struct request *q)
 		return e;
 	if ((e = set_status(q, status)) != ERR_OK)
 		return e;
-	q->service->doctors.etag[0] = '\0'; /* what we commit is no change to store_changed() */
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);
 	return ERR_OK;

@@ -20,6 +20,8 @@ static const struct {
 	[PROBLEM_BAD_CREDENTIALS] = { 401, "bad_credentials", "The email or the password is wrong",
 	    "Bearer realm=\"telemed\"" },
 	[PROBLEM_DOCTORS_ONLY] = { 403, "doctors_only", "Only doctors may do this", NULL },
+	[PROBLEM_APPROVAL_PENDING] = { 403, "approval_pending", "The account waits for approval",
+	    NULL },
 	[PROBLEM_LOOPBACK_ONLY] = { 403, "loopback_only", "Only this machine may ask for this",
 	    NULL },
 	[PROBLEM_NOT_FOUND] = { 404, "not_found", "There is nothing here", NULL },
@@ -52,6 +54,7 @@ refuse(struct request *q, enum problem p, const char *detail)
 
 	buf_clear(&q->reply.body); /* a reply that was begun and came to nothing */
 	reply_begin(q, problems[p].status, &w);
+	q->reply.code = problems[p].code;
 	q->reply.content_type = "application/problem+json";
 	q->reply.authenticate = problems[p].authenticate;
 	if (p == PROBLEM_UNAVAILABLE)

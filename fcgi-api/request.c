@@ -7,15 +7,25 @@
 enum err
 service_store(struct service *s)
 {
+	enum err e;
+
 	if (s->store != NULL && !store_gone(s->store))
 		return ERR_OK;
 	store_close(s->store);
 	s->store = NULL;
+	s->doctors.etag[0] = '\0'; /* it was the other connection's */
 	/* It was made before there were workers. To make an empty one now would hide that it is
 	 * gone. */
 	if (access(s->paths.database, F_OK) != 0)
 		return ERR_SYSTEM;
-	return store_open(s->paths.database, s->paths.store_lock, &s->store);
+	if ((e = store_open(s->paths.database, s->paths.store_lock, &s->store)) != ERR_OK)
+		return e;
+	if (store_audit_open(s->store, s->paths.audit_key, s->paths.audit_head) != ERR_OK) {
+		store_close(s->store);
+		s->store = NULL;
+		return ERR_SYSTEM; /* it was read at the start */
+	}
+	return ERR_OK;
 }
 
 void
@@ -78,5 +88,7 @@ write_user(struct json_writer *w, const char *key, const struct user *u, const c
 		jw_string(w, "email", email);
 	jw_string(w, "role", role_name(u->role));
 	jw_string(w, "status", status_name(u->status));
+	if (u->pending)
+		jw_bool(w, "pending", true);
 	jw_object_end(w);
 }

@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "auth/token.h"
+#include "auth/known_tokens.h"
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
+#include "store/store_audit.h"
 #include "store/store_user.h"
 #include "json/json.h"
 
@@ -23,12 +25,14 @@ enum {
 struct kept_answer {
 	struct buf body;
 	char etag[ETAG_SIZE]; /* RFC 9110 8.8.3; "": nothing is kept */
+	uint32_t state;	      /* store_state() of what it says */
 };
 
 /* What a worker process has for all its requests. */
 struct service {
 	const struct config *config;
 	struct token_key key;
+	struct known_tokens known;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;
 	struct kept_answer doctors;
@@ -44,7 +48,8 @@ struct fault {
 };
 
 struct reply {
-	int status; /* 0: none yet */
+	int status;	  /* 0: none yet */
+	const char *code; /* of the problem; NULL: it is none */
 	const char *content_type;
 	const char *authenticate; /* WWW-Authenticate, or NULL */
 	char allow[64];		  /* Allow, or empty */
@@ -67,8 +72,8 @@ struct request {
 	const char *if_none_match;
 	const char *scheme;
 	const char *host;
-	const char
-	    *address; /* the peer's, by lighttpd's word; no header of the client changes it */
+	struct address
+	    address; /* the peer's, by lighttpd's word; no header of the client changes it */
 	struct buf body;
 	bool body_too_large;
 
@@ -97,5 +102,6 @@ void reply_kept(struct request *q, const struct kept_answer *kept);
 /* Names what stands in KEPT's body, by its content. */
 void kept_answer_name(struct kept_answer *kept);
 
-/* Writes a user as the member KEY; EMAIL is one's own, or NULL. */
+/* Writes a user as the member KEY; EMAIL is one's own, or NULL. Only a pending doctor has the
+ * member "pending". */
 void write_user(struct json_writer *w, const char *key, const struct user *u, const char *email);

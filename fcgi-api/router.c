@@ -5,6 +5,7 @@
 
 #include "caller.h"
 #include "problem.h"
+#include "trail.h"
 
 static const char *const method_names[] = {
 	[HTTP_GET] = "GET, HEAD",
@@ -63,13 +64,16 @@ check_access(struct request *q, enum access access)
 	if (access == ANYONE)
 		return ERR_OK;
 	if (access == LOOPBACK)
-		return caller_is_loopback(q)
+		return address_is_loopback(&q->address)
 			   ? ERR_OK
 			   : refuse(q, PROBLEM_LOOPBACK_ONLY, "Ask from the machine itself.");
 	if ((e = service_store(q->service)) != ERR_OK || (e = caller_authenticate(q)) != ERR_OK)
 		return e;
 	if (access == DOCTORS && q->who.user.role != ROLE_DOCTOR)
 		return refuse(q, PROBLEM_DOCTORS_ONLY, "A patient has no status to set.");
+	if (access == DOCTORS && q->who.user.pending)
+		return refuse(
+		    q, PROBLEM_APPROVAL_PENDING, "An operator has to approve the account first.");
 	return ERR_OK;
 }
 
@@ -112,6 +116,8 @@ route_request(struct request *q)
 {
 	enum err e = answer(q);
 
+	if (e == ERR_DENIED)
+		e = trail_refusal(q);
 	if (q->reply.body.failed)
 		e = ERR_SYSTEM;
 	if (e != ERR_OK && e != ERR_DENIED)

@@ -23,8 +23,8 @@ call_new(struct hub *h, struct member *caller, struct member *callee, const char
 	if (id != NULL)
 		snprintf(call->id, sizeof(call->id), "%s", id);
 	else
-		snprintf(call->id, sizeof(call->id), "c%lld-%llu", (long long)h->wall_ms,
-		    (unsigned long long)h->seq + 1);
+		snprintf(call->id, sizeof(call->id), "c%lld-%lld-%u", (long long)h->wall_ms,
+		    (long long)caller->id.v, ++caller->starts);
 	h->calls++;
 	return call;
 }
@@ -62,6 +62,7 @@ static void
 store_end(struct hub *h, struct call *call)
 {
 	bool by_caller = user_same(call->end_by, call->caller.user->id);
+	struct persist *p;
 
 	if (call->storing != CALL_NONE || !call->end_wanted)
 		return;
@@ -70,7 +71,11 @@ store_end(struct hub *h, struct call *call)
 	else if (call->end_reason == CALL_REASON_NONE)
 		call->end_reason = by_caller ? CALL_CANCELLED : CALL_REJECTED;
 	timer_disarm(h, &call->end_retry);
-	store_move(h, call, CALL_ENDED, PERSIST_CALL_END)->reason = call->end_reason;
+	p = store_move(h, call, CALL_ENDED, PERSIST_CALL_END);
+	p->reason = call->end_reason;
+	p->by = call->end_by;
+	if (call->enders.count > 0)
+		p->conn = call->enders.list[0].conn;
 }
 
 void
@@ -204,24 +209,31 @@ to_ended(struct hub *h, struct call *call)
 	member_settle(h, callee);
 }
 
+/* Both become BUSY, or both stop. */
+static void
+both_changed(struct hub *h, const struct call *call)
+{
+	view_changed(h, call->caller.user);
+	view_changed(h, call->callee.user);
+}
+
 /* The one way for a call to change its state, which to_ended() finishes for the last one: what the
  * store has taken is made true and told. */
 static void
 move(struct hub *h, struct call *call, enum call_state to)
 {
-	if (to != CALL_ACTIVE) { /* both become BUSY, or both stop */
-		roster_changed(h, call->caller.user);
-		roster_changed(h, call->callee.user);
-	}
 	if (to == CALL_ENDED) {
-		to_ended(h, call); /* who is told goes by the state that it ended in */
+		both_changed(h, call); /* while they are known */
+		to_ended(h, call);     /* who is told goes by the state that it ended in */
 		return;
 	}
 	call->state = to;
-	if (to == CALL_RINGING)
+	if (to == CALL_RINGING) {
+		both_changed(h, call);
 		to_ringing(h, call);
-	else if (to == CALL_ACTIVE)
+	} else if (to == CALL_ACTIVE) {
 		to_active(h, call);
+	}
 	legs_tell_state(h, call);
 	store_end(h, call);
 }
@@ -305,8 +317,8 @@ calls_persisted(struct hub *h, const struct event *ev)
 static const char *
 start_refusal(struct hub *h, const struct conn *c, const struct message *m, struct member **callee)
 {
-	struct member *to = member_find(h, m->to);
-	enum role to_role = to != NULL ? to->role : m->to_role;
+	enum role to_role;
+	struct member *to = view_addressee(h, c, m, &to_role);
 
 	if (c->user->role != ROLE_PATIENT)
 		return "not_a_patient";
@@ -370,12 +382,16 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 		refusal = "unavailable";
 	if (refusal != NULL) {
 		send_frame(h, c->id, frame_call_refused(m->to, m->call_id, refusal, m->id));
+		if (strncmp(refusal, "not_a_", 6) == 0)
+			note_denial(h, c, m, refusal);
 		return;
 	}
 	call->caller.conn = c->id;
 	(void)!askers_add(&call->starters, c, m); /* the first finds room */
 	p = store_move(h, call, CALL_RINGING, PERSIST_CALL_START);
 	p->peer = callee->id;
+	p->by = c->user->id;
+	p->conn = c->id;
 	memcpy(p->call_id, call->id, sizeof(p->call_id));
 }
 
@@ -432,8 +448,11 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 void
 call_accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
 {
+	struct persist *p = store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
+
+	p->by = c->user->id;
+	p->conn = c->id;
 	asker_set(&call->answerer, c, m);
-	store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
 }
 
 void
@@ -483,8 +502,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 	if (call == NULL)
 		return;
 	call->state = row->state;
-	roster_changed(h, caller);
-	roster_changed(h, callee);
+	both_changed(h, call);
 	if (row->state == CALL_RINGING) {
 		call_want_end(h, call, CALL_SERVER_RESTART, caller->id);
 		return;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -11,10 +12,12 @@
 #include "base/str.h"
 #include "metrics/metrics.h"
 #include "relay.h"
+#include "trail.h"
 
 enum { PARKED_MAX = 1024 };
 
-/* A message to a user whom the hub does not know, while the store is asked who that is. */
+/* A message to a user whom the hub does not know, or not as one whom its sender can reach, while
+ * the store is asked who that is. */
 struct parked {
 	struct lookup lookup;
 	struct relay *relay;
@@ -39,9 +42,9 @@ send_or_close(struct connection *c, struct frame *f)
 }
 
 struct broadcast {
-	struct frame *frame; /* NULL: the user list */
-	struct conn_id except;
-	uint64_t revision;
+	const struct hub *hub;
+	struct frame *frame;
+	struct conn_id from;
 };
 
 static void
@@ -49,26 +52,42 @@ broadcast_one(void *context, struct connection *c)
 {
 	const struct broadcast *b = context;
 
-	if (b->frame == NULL && !conn_is_v1(c))
-		conn_send_list(c);
-	else if (b->frame != NULL && !conn_same(conn_id_of(c), b->except))
+	if (hub_hears(b->hub, conn_id_of(c), b->from))
 		conn_send(c, b->frame);
 }
 
 static void
-presence_one(void *context, struct connection *c)
+announce_one(void *context, struct connection *c)
 {
-	const struct broadcast *b = context;
+	struct relay *r = context;
+	struct conn_id id = conn_id_of(c);
+	uint64_t revision = hub_list_revision(r->hub, id);
+	uint64_t known = conn_list_revision(c);
 
+	if (known == revision)
+		return;
 	if (conn_is_v1(c))
-		conn_send_presence(c, b->frame, b->revision);
+		conn_send_presence(c, hub_presence(r->hub, id, known), revision);
+	else
+		conn_send_list(c);
+}
+
+/* In the audit trail. */
+static void
+note_refusal(struct relay *r, const struct connection *c, enum audit_event event, const char *code,
+    struct user_id peer)
+{
+	const struct address from = conn_address(c);
+
+	trail_refusal(r->journal, event, code, conn_user_id(c), peer, &from);
 }
 
 static void
 carry_out(struct relay *r, const struct effect *e)
 {
-	struct broadcast b = { .frame = e->frame, .except = e->conn };
+	struct broadcast b = { .hub = r->hub, .frame = e->frame, .from = e->conn };
 	struct connection *c = e->conn.v == 0 ? NULL : conn_find_id(r->conns, e->conn);
+	struct address from = { { 0 } };
 
 	switch (e->kind) {
 	case EFFECT_SEND:
@@ -78,23 +97,26 @@ carry_out(struct relay *r, const struct effect *e)
 	case EFFECT_BROADCAST:
 		conn_each(r->conns, broadcast_one, &b);
 		break;
-	case EFFECT_PRESENCE:
-		b.revision = hub_list_revision(r->hub);
-		conn_each(r->conns, presence_one, &b);
-		break;
 	case EFFECT_LIST:
-		if (e->conn.v == 0)
-			conn_each(r->conns, broadcast_one, &b);
-		else if (c != NULL)
+		if (c != NULL)
 			conn_send_list(c);
+		break;
+	case EFFECT_ANNOUNCE:
+		conn_each(r->conns, announce_one, r);
 		break;
 	case EFFECT_PERSIST:
 		/* Without memory for it, the hub and the store would part ways. What is stored is
 		 * all that a new process needs, so this one makes room for it. */
-		if (!journal_persist(r->journal, &e->persist)) {
+		if (e->persist.conn.v != 0 && (c = conn_find_id(r->conns, e->persist.conn)) != NULL)
+			from = conn_address(c);
+		if (!journal_persist(r->journal, &e->persist, &from)) {
 			LOG0(LOG_ERROR, "out_of_memory");
 			_Exit(EXIT_TEMPORARY);
 		}
+		break;
+	case EFFECT_DENIED:
+		if (c != NULL)
+			note_refusal(r, c, AUDIT_DENIED, e->code, e->peer);
 		break;
 	}
 }
@@ -152,7 +174,7 @@ recipient_found(struct lookup *l, const struct job *j)
 	} else if (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND) {
 		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
-		m.to_role = j->outcome == ERR_OK ? j->user.role : ROLE_NONE;
+		m.to_role = j->outcome == ERR_OK && !j->user.pending ? j->user.role : ROLE_NONE;
 		relay_event(p->relay,
 		    &(struct event){ .kind = EVENT_MESSAGE, .conn = p->conn, .message = &m });
 	}
@@ -218,6 +240,7 @@ renewal_checked(struct lookup *l, const struct job *j)
 	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
 		send_or_close(
 		    c, f = frame_error("forbidden", "The token was revoked", "token_refresh", id));
+		note_refusal(n->relay, c, AUDIT_DENIED, "forbidden", n->claims.user);
 	} else if (c != NULL) {
 		send_or_close(c, f = frame_error("unavailable", "The database cannot take this now",
 				     "token_refresh", id));
@@ -240,6 +263,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
+		note_refusal(r, c, AUDIT_DENIED, "forbidden", (struct user_id){ 0 });
 		return;
 	}
 	n = e == ERR_OK && parked_count < PARKED_MAX ? calloc(1, sizeof(*n)) : NULL;
@@ -268,12 +292,16 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	struct refusal refusal;
 	struct message m;
 	enum err e = message_read(text, len, &m, &refusal);
+	enum allowed allowed;
 
 	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
 	if (e == ERR_INVALID && !utf8_valid(text, len)) {
 		conn_close(c, CLOSE_INVALID_TEXT);
-	} else if (!conn_allow(c, now_ms)) {
+	} else if ((allowed = conn_allow(c, message_cost(m.type), now_ms)) != ALLOWED) {
 		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
+		if (allowed != REFUSED)
+			note_refusal(r, c, AUDIT_LIMITED,
+			    allowed == FLOODING ? "flood" : "messages", (struct user_id){ 0 });
 	} else if (e == ERR_INVALID) {
 		send_error(c, &m, refusal.code, refusal.message);
 		conn_misbehaved(c, now_ms);
@@ -282,7 +310,8 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 						  could carry it */
 	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
 		renew(r, c, &m);
-	} else if (m.to.v == 0 || (hub_knows(r->hub, m.to) && !is_parked(ev.conn, m.to))) {
+	} else if (m.to.v == 0 ||
+		   (hub_reaches(r->hub, ev.conn, m.to) && !is_parked(ev.conn, m.to))) {
 		ev.message = &m;
 		relay_event(r, &ev);
 	} else if (!park(r, ev.conn, m.to, text, len)) {
@@ -302,6 +331,9 @@ on_opened(void *context, struct connection *c)
 		.user = conn_user(c),
 	};
 
+	/* Without it, which only a broken kernel brings about, it is one that says nothing. */
+	if (getrandom(&ev.shown_id, sizeof(ev.shown_id), GRND_NONBLOCK) != sizeof(ev.shown_id))
+		ev.shown_id = 0;
 	relay_event(context, &ev);
 }
 
@@ -312,11 +344,11 @@ on_lost(void *context, struct connection *c)
 }
 
 static struct frame *
-newest_list(void *context, bool v1, uint64_t *revision)
+newest_list(void *context, struct connection *c, uint64_t *revision)
 {
 	struct relay *r = context;
 
-	return hub_list(r->hub, v1, revision);
+	return hub_list(r->hub, conn_id_of(c), revision);
 }
 
 const struct conn_events relay_conn_events = {
@@ -378,6 +410,8 @@ on_result(struct relay *r, const struct job *j)
 	struct lookup *l = j->cookie;
 
 	switch (j->kind) {
+	case JOB_NOTE:
+		break;
 	case JOB_LOOKUP:
 		l->done(l, j);
 		break;

@@ -40,8 +40,8 @@ struct message {
 	    *type_text; /* as the client wrote it; NULL: none, or one too long to be said again */
 	const char *id; /* NULL: none */
 	struct user_id to;    /* 0: none */
-	enum role to_role;    /* of a TO whom the hub does not know: looked up by the caller;
-				 ROLE_NONE: no such user */
+	enum role to_role;    /* of a TO for whom hub_reaches() is false: looked up by the caller;
+				 ROLE_NONE: there is no such user, or she is pending */
 	struct json_raw text; /* chat: the string, to be passed on as it was written */
 	enum signal_kind signal;
 	struct json_raw data;  /* signal: all of "data", likewise */
@@ -68,6 +68,10 @@ struct refusal {
 MUST_USE enum err message_read(
     const char *text, size_t len, struct message *out, struct refusal *r);
 void message_fini(struct message *m);
+
+/* How many tokens of its sender's allowance it takes: more than one where it has us write to the
+ * database or check a signature. What cannot be read costs one. */
+unsigned message_cost(enum message_type type);
 
 /* Its "type" on the wire. Static. */
 const char *message_type_name(enum message_type type);

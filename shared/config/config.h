@@ -17,6 +17,9 @@ enum {
 	SECRET_BYTES_MAX = 1024,
 };
 
+/* Is who registers as a doctor one at once, or when an operator has approved her? */
+enum doctor_signup { SIGNUP_OPEN, SIGNUP_APPROVE };
+
 struct config {
 	int port;
 	char bind[CONFIG_TEXT_SIZE];
@@ -24,20 +27,26 @@ struct config {
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];
 	size_t secret_len;
+	char audit_key_file[CONFIG_TEXT_SIZE]; /* empty: "audit.key" in data_dir */
 	int token_ttl_s;
 	int session_max_s; /* from the login to the end of the last token renewed from it */
 	int bcrypt_cost;
 	char allowed_origins[CONFIG_TEXT_SIZE]; /* separated by commas; empty: same origin only */
 	int ws_rate;				/* messages a second and connection; 0: no limit */
-	int auth_rate;				/* attempts a minute and address; 0: no limit */
+	int address_connections; /* WebSockets at a time from one address; 0: no limit */
+	char trusted_proxy[CONFIG_TEXT_SIZE]; /* an address; empty: none */
+	int auth_rate;			      /* attempts a minute and address; 0: no limit */
 	int presence_grace_s;
 	int ring_timeout_s;
 	int call_grace_s;
 	struct turn_settings turn;
 	enum log_level log_level;
-	int visibility;	   /* what the wire calls it; only "all" so far */
-	int doctor_signup; /* only "open" so far */
+	int visibility;	   /* enum visibility (domain/user.h), which this layer does not see */
+	int doctor_signup; /* enum doctor_signup */
 };
+
+/* Reads the environment, without the secret: for who signs nothing. ERR_INVALID as below. */
+MUST_USE enum err config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE]);
 
 /* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and
  * what it may be. */

@@ -19,33 +19,40 @@
 
 static const char *const sql[SQL__COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_BEGIN_READING] = "BEGIN",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
 	[SQL_DATA_VERSION] = "PRAGMA data_version",
-	[SQL_USER_INSERT] = "INSERT INTO user (name, email, password_hash, role, created_ms) "
-			    "VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_USER_INSERT] = "INSERT INTO user (name, email, password_hash, role, created_ms, "
+			    "pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SQL_USER_BY_EMAIL] = "SELECT id, role, " SHOWN_STATUS
-			      ", name, email, password_hash FROM user WHERE email = ?1",
+			      ", name, pending, email, password_hash FROM user WHERE email = ?1",
 	[SQL_USER_BY_ID] = "SELECT id, role, " SHOWN_STATUS
-			   ", name, email, password_hash FROM user WHERE id = ?1",
+			   ", name, pending, email, password_hash FROM user WHERE id = ?1",
 	[SQL_USER_OF_SESSION] = "SELECT id, role, " SHOWN_STATUS
-				", name, email, password_hash FROM user WHERE id = ?1 "
+				", name, pending, email, password_hash FROM user WHERE id = ?1 "
 				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
 	[SQL_USER_SET_STATUS] = "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2",
-	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS ", name FROM user WHERE role = 'DOCTOR' "
-			"ORDER BY name COLLATE NOCASE, id",
+	[SQL_ACCOUNTS] = "SELECT id, role, " SHOWN_STATUS
+			 ", name, pending, email, created_ms FROM user WHERE NOT ?1 OR pending "
+			 "ORDER BY id",
+	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
+	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS
+			", name, pending FROM user WHERE role = 'DOCTOR' "
+			"AND NOT pending ORDER BY name COLLATE NOCASE, id",
 	/* The rest is for the relay, which works out BUSY from the calls it holds: the status as it
 	   was chosen. */
-	[SQL_USER_ROW] = "SELECT id, role, status, name FROM user WHERE id = ?1",
-	[SQL_LISTED] =
-	    "SELECT id, role, status, name FROM user WHERE role = 'DOCTOR' AND status <> 'OFFLINE' "
-	    "UNION SELECT id, role, status, name FROM user WHERE id IN (SELECT user_id FROM "
-	    "presence) "
-	    "UNION SELECT id, role, status, name FROM user WHERE id IN "
-	    "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
-	    "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
-	[SQL_CHANGES] =
-	    "SELECT id, role, status, name, rev FROM user WHERE rev > ?1 ORDER BY rev LIMIT ?2",
+	[SQL_USER_ROW] = "SELECT id, role, status, name, pending FROM user WHERE id = ?1",
+	[SQL_LISTED] = "SELECT id, role, status, name, pending FROM user WHERE role = 'DOCTOR' "
+		       "AND status <> 'OFFLINE' "
+		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN (SELECT "
+		       "user_id FROM "
+		       "presence) "
+		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN "
+		       "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
+		       "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
+	[SQL_CHANGES] = "SELECT id, role, status, name, pending, rev FROM user WHERE rev > ?1 "
+			"ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
 	[SQL_PRESENCE_ADD] =
 	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",
@@ -61,6 +68,8 @@ static const char *const sql[SQL__COUNT] = {
 			    "?1 AND state = 'RINGING'",
 	[SQL_CALL_END] = "UPDATE call SET state = 'ENDED', ended_ms = ?2, reason = ?3 "
 			 "WHERE caller_id = ?1 AND state <> 'ENDED'",
+	[SQL_CALL_LAST] = "SELECT id, callee_id FROM call WHERE caller_id = ?1 ORDER BY id DESC "
+			  "LIMIT 1",
 	[SQL_CALLS_LIVE] =
 	    "SELECT call_id, caller_id, callee_id, state, started_ms, answered_ms FROM call "
 	    "WHERE state <> 'ENDED' ORDER BY answered_ms",
@@ -81,7 +90,19 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_ATTEMPT_FORGET] = "DELETE FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_TRIM] =
 	    "DELETE FROM auth_attempt WHERE bucket IN "
-	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 ORDER BY free_ms LIMIT 16)",
+	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
+	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
+	[SQL_AUDIT_INSERT] =
+	    "INSERT INTO audit (seq, at_ms, event, outcome, user_id, peer_id, call, "
+	    "left_out, source, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[SQL_AUDIT_TAIL] = "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1",
+	[SQL_AUDIT_BASE] = "SELECT seq, mac, seal FROM audit_base",
+	[SQL_AUDIT_AFTER] = "SELECT seq, at_ms, event, outcome, user_id, peer_id, call, left_out, "
+			    "source, mac FROM audit WHERE seq > ?1 ORDER BY seq",
+	[SQL_AUDIT_SET_BASE] =
+	    "INSERT INTO audit_base VALUES (1, ?1, ?2, ?3) ON CONFLICT DO UPDATE "
+	    "SET seq = excluded.seq, mac = excluded.mac, seal = excluded.seal",
+	[SQL_AUDIT_DROP] = "DELETE FROM audit WHERE seq <= ?1",
 };
 
 enum err

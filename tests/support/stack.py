@@ -176,12 +176,19 @@ class Stack:
             text = answer.read()
             return answer.code, json.loads(text) if text else None
 
-    def register(self, role, name=None):
+    def admin(self, *words, **settings):
+        """telemed-admin with WORDS: (exit code, standard output, standard error)."""
+        env = {**os.environ, **self.settings, "TELEMED_DATA_DIR": str(self.data), **settings}
+        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
+        return got.returncode, got.stdout, got.stderr
+
+    def register(self, role, name=None, headers=None):
         """A new user: its id, name, role, and token."""
         self.users += 1
         name = name or f"{role.lower()} {self.users}"
         status, got = self.rest("POST", "/auth/register", {"name": name, "email": f"user{self.users}@example.org",
-                                                           "password": "password", "role": role})
+                                                           "password": "password", "role": role}, headers=headers)
         assert status == 201, got
         return User(self, got["user"]["id"], name, role, got["token"])
 

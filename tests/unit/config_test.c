@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain/user.h"
 #include "scratch.h"
 #include "unit.h"
 
@@ -97,6 +98,8 @@ static const struct number {
 	{ "TELEMED_TOKEN_TTL", offsetof(struct config, token_ttl_s), 28800, 1, 2592000 },
 	{ "TELEMED_BCRYPT_COST", offsetof(struct config, bcrypt_cost), 12, 4, 15 },
 	{ "TELEMED_WS_RATE", offsetof(struct config, ws_rate), 50, 0, 100000 },
+	{ "TELEMED_ADDRESS_CONNECTIONS", offsetof(struct config, address_connections), 256, 0,
+	    1000000 },
 	{ "TELEMED_AUTH_RATE", offsetof(struct config, auth_rate), 30, 0, 100000 },
 	{ "TELEMED_PRESENCE_GRACE", offsetof(struct config, presence_grace_s), 10, 0, 3600 },
 	{ "TELEMED_RING_TIMEOUT", offsetof(struct config, ring_timeout_s), 45, 1, 3600 },
@@ -193,6 +196,13 @@ an_address_is_numeric(void **state)
 	}
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("TELEMED_BIND", bad[i], "IPv4 or IPv6");
+	set("TELEMED_BIND", "");
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refuse("TELEMED_TRUSTED_PROXY", bad[i], "IPv4 or IPv6");
+	set("TELEMED_TRUSTED_PROXY", "192.0.2.1");
+	assert_string_equal(load().trusted_proxy, "192.0.2.1");
+	set("TELEMED_TRUSTED_PROXY", "");
+	assert_string_equal(load().trusted_proxy, "");
 }
 
 static void
@@ -208,9 +218,17 @@ a_choice_is_one_of_its_words(void **state)
 	refuse("TELEMED_LOG_LEVEL", "verbose", "must be debug or info or warn or error.");
 	refuse("TELEMED_LOG_LEVEL", "INFO", "info");
 	refuse("TELEMED_LOG_LEVEL", "1", "info");
-	refuse("TELEMED_VISIBILITY", "nobody", "must be all");
+	set("TELEMED_VISIBILITY", "scoped");
+	set("TELEMED_DOCTOR_SIGNUP", "approve");
+	assert_int_equal(load().visibility, VISIBILITY_SCOPED);
+	assert_int_equal(load().doctor_signup, SIGNUP_APPROVE);
+	set("TELEMED_VISIBILITY", "all");
+	set("TELEMED_DOCTOR_SIGNUP", "open");
+	assert_int_equal(load().visibility, VISIBILITY_ALL);
+	assert_int_equal(load().doctor_signup, SIGNUP_OPEN);
+	refuse("TELEMED_VISIBILITY", "nobody", "must be all or scoped.");
 	refuse("TELEMED_VISIBILITY", "ALL", "all");
-	refuse("TELEMED_DOCTOR_SIGNUP", "closed", "must be open");
+	refuse("TELEMED_DOCTOR_SIGNUP", "closed", "must be open or approve.");
 	refuse("TELEMED_DOCTOR_SIGNUP", "ope", "open");
 }
 
