@@ -13,11 +13,9 @@ from trouble import Shim, ShimmedStack, is_ready
 
 FAR = 1 << 40
 NUMBERS = itertools.count()
-AT_MOST = 120  # of the allocations of one scenario: all of them, else a choice, another one each time
-
-
-def spread(count):
-    return sorted(random.sample(range(1, count + 1), min(count, AT_MOST)))
+def some(count, most):
+    """MOST of the allocations, others each time, where they are too many for all."""
+    return sorted(random.sample(range(1, count + 1), min(count, most)))
 
 
 @pytest.fixture(scope="module")
@@ -47,39 +45,61 @@ REQUESTS = {
 }
 
 
+class Asker:
+    """Asks one thing, with an allocation of fcgi-api's that fails."""
+
+    def __init__(self, stack, what):
+        if not hasattr(stack, "somebody"):
+            stack.somebody = stack.doctor()
+        self.stack, self.shim = stack, stack.shims["fcgi-api"]
+        self.wanted, self.make = REQUESTS[what]
+        for _ in range(40):
+            self.ask(0)  # so that each worker has prepared its statements
+        self.used = max(self.ask(FAR)[1] for _ in range(10))
+
+    def ask(self, n):
+        """(the answer, how many allocations there were)"""
+        self.request = self.make(self.stack)
+        self.shim.fail_allocation(n)
+        status = status_of(self.stack, *self.request)
+        left = self.shim.get(0)
+        self.shim.fail_allocation(0)
+        return status, n - left
+
+    def libfcgi_ended(self, status, said):
+        """It ends the worker where it has no memory for the head of a request, and lighttpd answers 500."""
+        return status == 500 and "fcgiapp.c" in self.stack.log_text()[said:]
+
+
 @pytest.mark.parametrize("what", REQUESTS)
 def test_a_request_without_memory(stack, what):
-    if not hasattr(stack, "somebody"):
-        stack.somebody = stack.doctor()
-    wanted, make = REQUESTS[what]
-    shim = stack.shims["fcgi-api"]
-
-    def ask(n):
-        """(the answer, how many allocations there were, what was asked)"""
-        request = make(stack)
-        shim.fail_allocation(n)
-        status = status_of(stack, *request)
-        left = shim.get(0)
-        shim.fail_allocation(0)
-        return status, n - left, request
-    for _ in range(40):
-        ask(0)  # so that each worker has prepared its statements
-    used = max(ask(FAR)[1] for _ in range(10))
-    before, got = pids(stack), {}
-    for n in spread(used):
+    """From the last allocation to the first; what comes before ours is libfcgi's."""
+    asker, before, got = Asker(stack, what), pids(stack), {}
+    for n in range(asker.used, 0, -1):
         said = len(stack.log_text())
-        status, _, request = ask(n)
+        status, _ = asker.ask(n)
         got[status] = got.get(status, 0) + 1
-        if status == 500 and "fcgiapp.c" in stack.log_text()[said:]:  # libfcgi ends the worker, and lighttpd answers
-            wait_until(lambda: len(pids(stack)) == len(before) and is_ready(stack), "another worker")
-            before = pids(stack)
-        else:
-            assert status in (wanted, 503), f"allocation {n} of {used} fails: {status}"
-        assert pids(stack) == before, f"allocation {n} of {used} fails: a process has ended"
+        if asker.libfcgi_ended(status, said):
+            break
+        assert status in (asker.wanted, 503), f"allocation {n} of {asker.used} fails: {status}"
+        assert pids(stack) == before, f"allocation {n} of {asker.used} fails: a process has ended"
         if what == "registration" and status == 503:  # it has not happened
-            assert not stack.sql("SELECT 1 FROM user WHERE email = ?", request[2]["email"]), f"allocation {n} of {used}"
-    wait_until(lambda: ask(0)[0] == wanted, "the answer")
-    print(f"# {what}: {used} allocations, {got}")
+            assert not stack.sql("SELECT 1 FROM user WHERE email = ?", asker.request[2]["email"]), f"allocation {n} of {asker.used}"
+    wait_until(lambda: asker.ask(0)[0] == asker.wanted, "the answer")
+    wait_until(lambda: len(pids(stack)) == len(before), "another worker")
+    print(f"# {what}: {asker.used} allocations, {got}")
+    assert got[503] > 0 and n < 60
+
+
+def test_a_request_without_memory_for_its_head(stack):
+    asker = Asker(stack, "not found")
+    for n in range(1, asker.used + 1):
+        said = len(stack.log_text())
+        status, _ = asker.ask(n)
+        if not asker.libfcgi_ended(status, said):
+            break
+        wait_until(lambda: asker.ask(0)[0] == asker.wanted, "the next answer")
+    assert status in (asker.wanted, 503) and n > 5
 
 
 def status_of(stack, method, path, body=None, token=None):
@@ -145,7 +165,7 @@ async def test_a_relay_without_memory(stack):
         return n - left
     used = await round(FAR)
     restarts = 0
-    for n in spread(used):
+    for n in some(used, 120):
         before = stack.pids("ws-relay")
         await round(n)
         assert stack.pids("fcgi-api")
@@ -185,7 +205,7 @@ def test_a_start_without_memory(tmp_path, program):
     start(0)  # makes the database
     _, used = start(FAR)
     codes = {}
-    for n in spread(used):
+    for n in some(used, 120):
         code, _ = start(n)
         codes[code] = codes.get(code, 0) + 1
         assert code in (0, 100, 111), f"allocation {n} of {used}: " + (tmp_path / "log").read_text()[-600:]
