@@ -32,7 +32,7 @@ for round in 1 2 3; do
 	wait_for 20 all_back || round=0
 	[ $round -gt 0 ] || break
 done
-[ $round = 3 ]
+[ "$round" = 3 ]
 ok 'starts all of them again when they are killed at once'
 
 register PATIENT ann

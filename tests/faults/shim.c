@@ -1,5 +1,5 @@
-/* Preloaded into the programs by tests/faults: lets one allocation fail, and moves the wall clock. A file that the test and all
- * processes map says what; its name is in FAULT_SHIM. */
+/* Preloaded into the programs by tests/faults: lets one allocation fail, and moves the wall clock.
+ * A file that the test and all processes map says what; its name is in FAULT_SHIM. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -16,8 +16,8 @@
 
 /* As tests/support/trouble.py writes and reads it. */
 struct control {
-	_Atomic int64_t left;	/* allocations from now to the one that fails, with it; 0: none */
-	_Atomic int64_t failed; /* how many have failed */
+	_Atomic int64_t left;	 /* allocations from now to the one that fails, with it; 0: none */
+	_Atomic int64_t failed;	 /* how many have failed */
 	_Atomic int64_t ahead_s; /* of the wall clock */
 };
 
@@ -25,9 +25,11 @@ static struct control nothing;
 static struct control *control = &nothing;
 
 /* glibc's own, by the names that it exports for this. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 __attribute__((constructor)) static void
 start(void)
