@@ -161,21 +161,23 @@ static struct member *
 member_new(struct hub *h, const struct user *u)
 {
 	struct member *m = calloc(1, sizeof(*m));
+	char *name = strdup(u->name);
 
-	if (m == NULL)
-		return NULL;
+	if (m == NULL || name == NULL)
+		goto no_memory;
 	*m = (struct member){ .id = u->id, .role = u->role, .status = u->status, .hashed = true };
+	m->name = name;
 	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
 	timer_init(&m->retry_timer, TIMER_PRESENCE_RETRY, m);
 	timer_init(&m->farewell_timer, TIMER_FAREWELL, m);
-	if ((m->name = strdup(u->name)) != NULL)
-		HASH_ADD(hh, h->members, id, sizeof(m->id), m);
-	if (m->name == NULL || !m->hashed) {
-		free(m->name);
-		free(m);
-		return NULL;
-	}
+	HASH_ADD(hh, h->members, id, sizeof(m->id), m);
+	if (!m->hashed)
+		goto no_memory;
 	return m;
+no_memory:
+	free(name);
+	free(m);
+	return NULL;
 }
 
 static void
@@ -249,13 +251,15 @@ roster_connected(struct hub *h, const struct event *ev)
 {
 	const struct user *u = ev->user;
 	struct conn *c = calloc(1, sizeof(*c));
-	struct member *m = member_find(h, u->id);
+	struct member *m = NULL;
 
-	if (m == NULL)
+	if (c == NULL)
+		goto no_memory;
+	if ((m = member_find(h, u->id)) == NULL)
 		m = member_new(h, u);
 	else
 		member_update(h, m, u);
-	if (c == NULL || m == NULL)
+	if (m == NULL)
 		goto no_memory;
 	*c = (struct conn){ .id = ev->conn, .user = m, .v1 = ev->v1, .hashed = true };
 	HASH_ADD(hh, h->conns, id, sizeof(c->id), c);
