@@ -97,6 +97,7 @@ async def test_logout_holds_over_a_restart_of_the_relay(stack):
 async def test_logout_while_the_relay_is_away(stack):
     user = stack.patient()
     c = await user.connect()
+    await c.barrier()  # else it might be stopped with the store's lock in its hands
     relay = stack.pids("ws-relay")[0]
     os.kill(relay, signal.SIGSTOP)
     try:

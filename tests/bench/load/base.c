@@ -55,7 +55,7 @@ accounts_read(struct options *o, unsigned least)
 
 	if (f == NULL)
 		die("no file of users");
-	while (fscanf(f, "%23s %15s %63s %4095ms", id, role, name, &token) == 4) {
+	while (fscanf(f, "%23s %15s %63s %ms", id, role, name, &token) == 4) {
 		struct account *a;
 
 		if (o->account_count == cap) {
