@@ -65,6 +65,7 @@ class Stack:
         self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0"}
         self.settings.update({k: str(v) for k, v in settings.items()})
         self.process = None
+        self.root = ROOT  # where scripts/run is, and .env
         self.users = 0
 
     def __enter__(self):
@@ -85,7 +86,7 @@ class Stack:
         self.out = open(Path(self.dir.name) / "out", "wb")
         for tries in range(5):
             env = {**os.environ, **self.settings, "TELEMED_PORT": str(self.port), "TELEMED_DATA_DIR": str(self.data)}
-            self.process = subprocess.Popen([ROOT / "scripts/run", BUILD], env=env, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([self.root / "scripts/run", BUILD], env=env, stdin=subprocess.DEVNULL,
                                             stdout=self.out, stderr=self.log, start_new_session=True)
             wait_until(lambda: self.is_ready() or self.process.poll() is not None, "the stack to be ready", 30 * SLOW)
             if self.process.poll() is None:
