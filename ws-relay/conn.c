@@ -196,6 +196,12 @@ conn_is_v1(const struct connection *c)
 	return c->v1;
 }
 
+uint64_t
+conn_list_revision(const struct connection *c)
+{
+	return c->list_revision;
+}
+
 int64_t
 conn_expires_s(const struct connection *c)
 {
@@ -249,12 +255,8 @@ visit_interval(const struct connection *c, int64_t wall_s)
 bool
 conn_renew(struct connection *c, const char *session, int64_t expires_s)
 {
-	char *copy = strdup(session);
-
-	if (copy == NULL)
+	if (!str_replace(&c->session, session))
 		return false;
-	free(c->session);
-	c->session = copy;
 	c->expires_s = expires_s;
 	c->warned = false;
 	visit_within(c, visit_interval(c, clock_wall_ms() / 1000));
@@ -347,7 +349,7 @@ static bool
 write_list(struct connection *c)
 {
 	uint64_t revision = 0;
-	struct frame *f = c->table->events.list(c->table->events.context, c->v1, &revision);
+	struct frame *f = c->table->events.list(c->table->events.context, c, &revision);
 
 	if (f == NULL) {
 		conn_close(c, CLOSE_INTERNAL);
@@ -438,7 +440,7 @@ conn_send_list(struct connection *c)
 void
 conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
 {
-	if (c->close_code != CLOSE_NONE || c->wsi == NULL || c->list_revision == revision)
+	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
 		return;
 	if (frame == NULL || !socket_is_free(c)) {
 		conn_send_list(c);
