@@ -110,6 +110,16 @@ collect(void *context, const struct user *u)
 	return ERR_OK;
 }
 
+static inline bool
+holds(const struct users *l, struct user_id id)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (user_same(l->user[i].id, id))
+			return true;
+	}
+	return false;
+}
+
 /* ID in L; the test has failed where it is not there. */
 static inline const struct user *
 found(const struct users *l, struct user_id id)
