@@ -9,6 +9,8 @@
 
 enum { ROUNDS = 200, EACH = 8 };
 
+static char cookies[ROUNDS * EACH + 1]; /* the n-th look-up's is the n-th one's address */
+
 struct cast {
 	struct journal *journal;
 	struct store *store; /* of this thread, beside the journal's own */
@@ -62,7 +64,7 @@ status_of_doctor(const struct cast *c, uint64_t seq)
 /* What has been taken so far. */
 struct taken {
 	uint64_t seq; /* of the last write */
-	uintptr_t cookie;
+	uint64_t lookups;
 	unsigned revoked;
 };
 
@@ -75,7 +77,7 @@ take(struct cast *c, struct taken *t)
 		if (j->kind == JOB_PERSIST)
 			assert_int_equal(j->persist.seq, ++t->seq);
 		else if (j->kind == JOB_LOOKUP)
-			assert_int_equal((uintptr_t)j->cookie, ++t->cookie);
+			assert_ptr_equal(j->cookie, &cookies[++t->lookups]);
 		else
 			t->revoked += j->kind == JOB_REVOKED;
 		free(j);
@@ -88,12 +90,12 @@ take_all(struct cast *c, struct taken *t, uint64_t n, unsigned revoked)
 {
 	const struct timespec nap = { .tv_nsec = 1000000 };
 
-	while (t->seq < n || t->cookie < n || t->revoked < revoked) {
+	while (t->seq < n || t->lookups < n || t->revoked < revoked) {
 		take(c, t);
 		nanosleep(&nap, NULL);
 	}
 	assert_int_equal(t->seq, n);
-	assert_int_equal(t->cookie, n);
+	assert_int_equal(t->lookups, n);
 }
 
 static void
@@ -102,7 +104,7 @@ ask(struct cast *c, uint64_t n)
 	const struct persist p = status_of_doctor(c, n);
 
 	assert_true(journal_persist(c->journal, &p));
-	assert_true(journal_lookup(c->journal, c->doctor, "", (void *)(uintptr_t)n));
+	assert_true(journal_lookup(c->journal, c->doctor, "", &cookies[n]));
 }
 
 static void
@@ -158,7 +160,7 @@ a_stop_leaves_no_job_behind(void **state)
 	journal_stop(c->journal);
 	take(c, &t);
 	assert_int_equal(t.seq, n);
-	assert_int_equal(t.cookie, n);
+	assert_int_equal(t.lookups, n);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
