@@ -54,12 +54,6 @@ persist(struct hub *h, enum persist_kind kind, struct user_id user)
 	return &e->persist;
 }
 
-void *
-hash_memory(size_t size)
-{
-	return malloc(size);
-}
-
 struct turn_grant
 turn_grant_to(const struct hub *h, struct user_id user)
 {

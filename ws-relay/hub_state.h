@@ -1,18 +1,10 @@
 /* Inside the hub: what its files (hub.c, roster.c, calls.c) share. */
 #pragma once
 
-/* uthash tells of a failed allocation instead of ending the process. */
-#define HASH_NONFATAL_OOM	 1
-#define uthash_nonfatal_oom(elt) ((elt)->hashed = false)
-/* Not malloc() where it is used: gcc's analyzer does not see that a table keeps it. */
-#define uthash_malloc(size) hash_memory(size)
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "hub.h"
-
-/* For the hash tables themselves; free() ends it. NULL: out of memory. */
-void *hash_memory(size_t size);
 
 enum timer_kind {
 	TIMER_PRESENCE,	      /* a member without a connection becomes OFFLINE */
