@@ -107,7 +107,7 @@ tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/s
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/unit/journal_test: $(BUILD)/ws-relay/journal.o
+$(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

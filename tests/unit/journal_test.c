@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "store/store_audit.h"
 #include "store/store_session.h"
 #include "store_fixture.h"
 
@@ -32,6 +33,7 @@ start(void **state)
 {
 	static struct cast cast;
 	const struct feed_position at = { 0 };
+	struct store *store;
 
 	log_nothing();
 	if (scratch_enter(state) != 0)
@@ -39,7 +41,10 @@ start(void **state)
 	cast = (struct cast){ .store = open_store() };
 	cast.doctor = add_doctor(cast.store, "doc");
 	*state = &cast;
-	return journal_start(open_store(), at, wake, &cast, &cast.journal) == ERR_OK ? 0 : -1;
+	store = open_store();
+	if (store_audit_open(store, "audit.key", "audit.head") != ERR_OK)
+		return -1;
+	return journal_start(store, at, wake, &cast, &cast.journal) == ERR_OK ? 0 : -1;
 }
 
 static int
@@ -102,8 +107,9 @@ static void
 ask(struct cast *c, uint64_t n)
 {
 	const struct persist p = status_of_doctor(c, n);
+	const struct address nowhere = { 0 };
 
-	assert_true(journal_persist(c->journal, &p));
+	assert_true(journal_persist(c->journal, &p, &nowhere));
 	assert_true(journal_lookup(c->journal, c->doctor, "", &cookies[n]));
 }
 
