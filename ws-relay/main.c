@@ -85,6 +85,7 @@ main(void)
 
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
+	config_hide_secrets();
 	log_open("ws-relay", config.log_level);
 	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
 	 * stays in the heap. */
