@@ -1,24 +1,26 @@
 # make run    build all and serve on http://127.0.0.1:8080
 # make test   build all and run every test
 #
-# make help lists the rest. CC=clang and SANITIZE=1 choose another build, each in a folder of its own.
+# make help lists the rest. CC=clang, SANITIZE=1 and FUZZ=1 choose another build, each in a folder of its own.
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)
+BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(FUZZ),-fuzz)
 
 PACKAGES := libcjson libjwt sqlite3 libcrypt libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# libFuzzer, clang's: it wants to see which way the code goes, and has a main() of its own.
+FUZZERS := $(SANITIZERS) -fsanitize=fuzzer-no-link
 
 CFLAGS := -O2 -g
 CPPFLAGS := -D_GNU_SOURCE -DTELEMED_VERSION='"$(shell cat VERSION)"' -Ishared -I$(BUILD)/gen -MMD -MP
 # Hidden: libjwt reads with jansson, some of whose names are ours too, and would get ours.
-CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(SANITIZE),$(SANITIZERS),$(HARDEN))
-LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),$(SANITIZERS))
+CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(FUZZ),$(FUZZERS),$(if $(SANITIZE),$(SANITIZERS),$(HARDEN)))
+LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(FUZZ),$(SANITIZERS),$(if $(SANITIZE),$(SANITIZERS)))
 # FastCGI's and libev's packages have no pkg-config file.
 LDLIBS = $(shell pkg-config --libs $(PACKAGES))
 
@@ -30,6 +32,11 @@ HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c mes
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
+FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%_fuzz)
+# What they share; where libFuzzer is not, something else must call them.
+FUZZ_SHARED := tests/fuzz/fuzz.c tests/fuzz/strict.c $(if $(FUZZ),,tests/fuzz/driver.c)
+FUZZ_SECONDS := 60
 # What the browser tests have from npm; npm writes this file last.
 BROWSER := tests/browser/node_modules/.package-lock.json
 # The bench's own: they share nothing with what they measure.
@@ -37,7 +44,7 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim screenshots bench deps clean FORCE
+.PHONY: help programs run test sanitize lint format sim screenshots bench fuzz deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
 
@@ -47,6 +54,7 @@ help:
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
+	@echo 'make fuzz      inputs that nobody thought of (tests/fuzz): FUZZ_SECONDS= for each target, TARGETS="json hub" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
@@ -88,13 +96,26 @@ $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
 
 .PHONY: tests
-tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS)
+tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# With what of the programs a target runs, and instead of which parts of it are the target's own.
+$(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
+
+$(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a $(LDLIBS) -ljansson
+
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory -s FUZZ=1 CC=clang fuzz-programs
+	@tests/fuzz/run build/clang-fuzz $(FUZZ_SECONDS) $(or $(TARGETS),$(FUZZ_TARGETS))
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
 	$(CC) $(LDFLAGS) -o $@ $^

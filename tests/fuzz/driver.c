@@ -1,0 +1,104 @@
+/* In libFuzzer's place: runs a target over its corpus, and says so in TAP.
+ *
+ * NAME_fuzz [FILE...]: with no file, all of tests/fuzz/corpus/NAME, from the repository's top. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+enum { PATH_SIZE = 1024 };
+
+static char running[PATH_SIZE]; /* the file whose turn it is */
+
+/* A target fails by ending the program: which file it was must not be lost. */
+static void
+say_last_words(int number)
+{
+	static const char head[] = "not ok 1 - ended by ";
+
+	(void)!write(STDOUT_FILENO, head, sizeof(head) - 1);
+	(void)!write(STDOUT_FILENO, running, strlen(running));
+	(void)!write(STDOUT_FILENO, "\n", 1);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* A sanitizer ends it without a signal. */
+static void
+at_exit(void)
+{
+	if (running[0] != '\0')
+		say_last_words(SIGABRT);
+}
+
+/* An open directory is read after a target has gone into one of its own. */
+static void
+run_file(int dir, const char *name)
+{
+	struct stat st;
+	uint8_t *data;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+
+	snprintf(running, sizeof(running), "%s", name);
+	MUST(fd >= 0 && fstat(fd, &st) == 0);
+	MUST((data = malloc(st.st_size > 0 ? (size_t)st.st_size : 1)) != NULL);
+	MUST(read(fd, data, (size_t)st.st_size) == st.st_size);
+	close(fd);
+	MUST(LLVMFuzzerTestOneInput(data, (size_t)st.st_size) == 0);
+	free(data);
+}
+
+/* In the order of their names: a target may keep what it makes once. */
+static unsigned
+run_corpus(const char *path)
+{
+	struct dirent **list;
+	unsigned count = 0;
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n = scandir(path, &list, NULL, alphasort);
+
+	snprintf(running, sizeof(running), "%s", path);
+	MUST(dir >= 0 && n >= 0);
+	for (int i = 0; i < n; i++) {
+		if (list[i]->d_name[0] != '.') {
+			run_file(dir, list[i]->d_name);
+			count++;
+		}
+		free(list[i]);
+	}
+	free(list);
+	close(dir);
+	return count;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	const char *name = slash == NULL ? argv[0] : slash + 1;
+	char corpus[PATH_SIZE];
+	unsigned count = 0;
+
+	snprintf(corpus, sizeof(corpus), "tests/fuzz/corpus/%.*s",
+	    (int)(strlen(name) - strlen("_fuzz")), name);
+	signal(SIGABRT, say_last_words);
+	signal(SIGALRM, say_last_words);
+	if (atexit(at_exit) != 0)
+		return EXIT_FAILURE;
+	if (argc > 1) {
+		for (int i = 1; i < argc; i++, count++)
+			run_file(AT_FDCWD, argv[i]);
+	} else {
+		count = run_corpus(corpus);
+	}
+	running[0] = '\0';
+	printf("1..1\n%s 1 - %u inputs of %s\n", count > 0 ? "ok" : "not ok", count,
+	    argc > 1 ? "the command line" : corpus);
+	return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,125 @@
+#include "strict.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <string.h>
+
+static json_t *
+node(const struct strict *v)
+{
+	return (json_t *)(uintptr_t)v;
+}
+
+static struct strict *
+value(json_t *v)
+{
+	return (struct strict *)v;
+}
+
+struct strict *
+strict_read(const char *text, size_t len)
+{
+	/* RFC 8259's text is any value. Numbers have no kinds there, so 2^64 is no overflow. */
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL;
+	json_error_t why;
+
+	/* A NUL stands nowhere in JSON; jansson 2.14 overlooks one that follows a number. */
+	if (len > 0 && memchr(text, '\0', len) != NULL)
+		return NULL;
+	return value(json_loadb(text, len, flags, &why));
+}
+
+void
+strict_free(struct strict *root)
+{
+	json_decref(node(root));
+}
+
+bool
+strict_is_object(const struct strict *v)
+{
+	return v != NULL && json_is_object(node(v));
+}
+
+const struct strict *
+strict_member(const struct strict *object, const char *key)
+{
+	return value(json_object_get(node(object), key));
+}
+
+size_t
+strict_members(const struct strict *object)
+{
+	return json_object_size(node(object));
+}
+
+const char *
+strict_string(const struct strict *v)
+{
+	return v == NULL ? NULL : json_string_value(node(v));
+}
+
+bool
+strict_number(const struct strict *v, double *out)
+{
+	if (v == NULL || !json_is_number(node(v)))
+		return false;
+	*out = json_number_value(node(v));
+	return true;
+}
+
+void
+strict_each(const struct strict *list, strict_fn *fn, void *context)
+{
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	json_object_foreach (node(list), key, v)
+		fn(context, key, value(v));
+	json_array_foreach (node(list), i, v)
+		fn(context, NULL, value(v));
+}
+
+static void
+deepest(void *context, const char *key, const struct strict *v)
+{
+	unsigned *most = context;
+	unsigned depth = strict_depth(v);
+
+	(void)key;
+	if (depth > *most)
+		*most = depth;
+}
+
+unsigned
+strict_depth(const struct strict *v)
+{
+	unsigned most = 0;
+
+	if (!json_is_object(node(v)) && !json_is_array(node(v)))
+		return 0;
+	strict_each(v, deepest, &most);
+	return most + 1;
+}
+
+size_t
+strict_longest_number(const char *text, size_t len)
+{
+	bool quoted = false;
+	size_t longest = 0;
+	size_t run = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool digit = !quoted && text[i] != '\0' && strchr("+-.0123456789eE", text[i]) != NULL;
+
+		if (quoted && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			quoted = !quoted;
+		run = digit ? run + 1 : 0;
+		if (run > longest)
+			longest = run;
+	}
+	return longest;
+}
