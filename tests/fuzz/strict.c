@@ -16,17 +16,31 @@ value(json_t *v)
 	return (struct strict *)v;
 }
 
-struct strict *
-strict_read(const char *text, size_t len)
+/* RFC 8259's text is any value. */
+static struct strict *
+read_with(const char *text, size_t len, size_t flags)
 {
-	/* RFC 8259's text is any value. Numbers have no kinds there, so 2^64 is no overflow. */
-	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL;
 	json_error_t why;
 
 	/* A NUL stands nowhere in JSON; jansson 2.14 overlooks one that follows a number. */
 	if (len > 0 && memchr(text, '\0', len) != NULL)
 		return NULL;
-	return value(json_loadb(text, len, flags, &why));
+	return value(json_loadb(text, len, flags | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why));
+}
+
+struct strict *
+strict_read(const char *text, size_t len)
+{
+	return read_with(text, len, JSON_DECODE_INT_AS_REAL);
+}
+
+bool
+strict_whole_fit(const char *text, size_t len)
+{
+	struct strict *root = read_with(text, len, 0);
+
+	strict_free(root);
+	return root != NULL;
 }
 
 void
@@ -103,8 +117,9 @@ strict_depth(const struct strict *v)
 	return most + 1;
 }
 
-size_t
-strict_longest_number(const char *text, size_t len)
+/* How many characters the longest number of TEXT has. The "e" of true and false makes it one. */
+static size_t
+longest_number(const char *text, size_t len)
 {
 	bool quoted = false;
 	size_t longest = 0;
@@ -122,4 +137,12 @@ strict_longest_number(const char *text, size_t len)
 			longest = run;
 	}
 	return longest;
+}
+
+bool
+strict_is_within(const struct strict *root, const char *text, size_t len)
+{
+	enum { DEPTH_MAX = 16, NUMBER_MAX = 511 };
+
+	return strict_depth(root) <= DEPTH_MAX && longest_number(text, len) <= NUMBER_MAX;
 }

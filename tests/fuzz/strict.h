@@ -12,6 +12,9 @@ struct strict; /* a value; lives as long as the root */
 struct strict *strict_read(const char *text, size_t len);
 void strict_free(struct strict *root); /* NULL is fine */
 
+/* The same, but that a whole number past 64 bits is refused, as jansson does by itself. */
+bool strict_whole_fit(const char *text, size_t len);
+
 bool strict_is_object(const struct strict *v);
 const struct strict *strict_member(const struct strict *object, const char *key); /* NULL: none */
 size_t strict_members(const struct strict *object);
@@ -23,6 +26,7 @@ unsigned strict_depth(const struct strict *v); /* how many lists stand within ea
 typedef void strict_fn(void *context, const char *key, const struct strict *value);
 void strict_each(const struct strict *list, strict_fn *fn, void *context);
 
-/* How many characters the longest number of a text has that has been read. (true and false hold an
- * "e": at least one.) */
-size_t strict_longest_number(const char *text, size_t len);
+/* Does a text that was read keep the bounds that our gate has beside, which RFC 8259 section 9 lets
+ * a reader set? Its lists are at most 16 deep (jansson: 2048), its numbers have at most 511
+ * characters (jansson: any number). All else must be taken, or refused, by both. */
+bool strict_is_within(const struct strict *root, const char *text, size_t len);
