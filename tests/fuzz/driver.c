@@ -37,7 +37,7 @@ at_exit(void)
 		say_last_words(SIGABRT);
 }
 
-/* An open directory is read after a target has gone into one of its own. */
+/* DIR is open: a target may have gone into another folder. */
 static void
 run_file(int dir, const char *name)
 {
@@ -82,6 +82,7 @@ main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	const char *name = slash == NULL ? argv[0] : slash + 1;
+	int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char corpus[PATH_SIZE];
 	unsigned count = 0;
 
@@ -93,7 +94,7 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (argc > 1) {
 		for (int i = 1; i < argc; i++, count++)
-			run_file(AT_FDCWD, argv[i]);
+			run_file(here, argv[i]);
 	} else {
 		count = run_corpus(corpus);
 	}
