@@ -230,11 +230,13 @@ renewal_checked(struct lookup *l, const struct job *j)
 static void
 renew(struct relay *r, struct connection *c, const struct message *m)
 {
+	char token[TOKEN_BYTES_MAX + 1];
 	struct claims claims;
 	struct renewal *n;
-	enum err e = token_verify(
-	    &r->key, m->token, strlen(m->token), clock_wall_ms() / 1000, &claims);
+	enum err e = ERR_DENIED;
 
+	if (json_raw_string(m->token, token, sizeof(token)))
+		e = token_verify(&r->key, token, strlen(token), clock_wall_ms() / 1000, &claims);
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");

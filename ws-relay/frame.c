@@ -77,7 +77,7 @@ frame_error(const char *code, const char *message, const char *re, const char *i
 }
 
 struct frame *
-frame_chat(struct user_id from, struct user_id to, const char *text, int64_t wall_ms)
+frame_chat(struct user_id from, struct user_id to, struct json_raw text, int64_t wall_ms)
 {
 	char ts[RFC3339_SIZE];
 	struct frame_builder b;
@@ -87,20 +87,20 @@ frame_chat(struct user_id from, struct user_id to, const char *text, int64_t wal
 	if (to.v != 0)
 		jw_int(w, "to", to.v);
 	jw_object(w, "data");
-	jw_string(w, "message", text);
+	jw_raw(w, "message", text.at, text.len);
 	jw_object_end(w);
 	jw_string(w, "ts", clock_rfc3339(wall_ms, ts));
 	return finish(&b);
 }
 
 struct frame *
-frame_signal(struct user_id from, const char *data, size_t len)
+frame_signal(struct user_id from, struct json_raw data)
 {
 	struct frame_builder b;
 	struct json_writer *w = start(&b, "signal");
 
 	jw_int(w, "from", from.v);
-	jw_raw(w, "data", data, len);
+	jw_raw(w, "data", data.at, data.len);
 	return finish(&b);
 }
 

@@ -40,9 +40,9 @@ MUST_USE struct frame *frame_end(struct frame_builder *b);
 /* The messages of docs/protocol.md, "Server to client". ID is the client's own, or NULL. Each
  * returns a frame of the caller's, or NULL when out of memory. */
 struct frame *frame_error(const char *code, const char *message, const char *re, const char *id);
-struct frame *frame_chat(
-    struct user_id from, struct user_id to, const char *text, int64_t wall_ms); /* TO 0: to all */
-struct frame *frame_signal(struct user_id from, const char *data, size_t len);
+struct frame *frame_chat(struct user_id from, struct user_id to, struct json_raw text,
+    int64_t wall_ms); /* TO 0: to all; TEXT: a string */
+struct frame *frame_signal(struct user_id from, struct json_raw data);
 struct frame *frame_call_end(struct user_id from, const char *call_id, enum call_reason reason);
 struct frame *frame_token_expiring(int64_t in_ms);
 struct frame *frame_goaway(const char *reason, int64_t reconnect_in_ms);

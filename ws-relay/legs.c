@@ -174,7 +174,7 @@ calls_signal(struct hub *h, struct conn *c, const struct message *m)
 		send_error(h, c, m, "no_call", "The call is not on this connection");
 		return;
 	}
-	if ((frame = frame_signal(c->user->id, m->data, m->data_len)) == NULL) {
+	if ((frame = frame_signal(c->user->id, m->data)) == NULL) {
 		send_frame(h, c->id, NULL);
 		return;
 	}

@@ -1,19 +1,18 @@
 #include "message.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 
 /* What has been read so far, and where a broken rule is put. */
 struct reader {
-	const char *text;
-	size_t len;
-	const struct json *data; /* the member "data", NULL: none */
+	struct json_raw data; /* the member "data" */
 	struct message *m;
 	struct refusal *r;
 };
 
-enum { TYPE_MAX = 64 };
+enum { WORD_SIZE = 16 }; /* any of the contract's words, with its end */
 
 typedef enum err read_fn(struct reader *rd);
 
@@ -40,15 +39,14 @@ need_to(struct reader *rd)
 static enum err
 read_chat(struct reader *rd)
 {
-	const char *text = json_string(json_member(rd->data, "message"));
-	size_t len;
+	struct json_raw text = json_raw_member(rd->data, "message");
 
-	if (text == NULL)
+	if (!json_raw_is_string(text))
 		return bad_message(rd, "data.message must be a string");
-	if (text[0] == '\0')
+	if (text.len == strlen("\"\""))
 		return bad_message(rd, "data.message must not be empty");
-	len = strlen(text);
-	if (len > CHAT_CHARS_MAX && utf8_count(text, len) > CHAT_CHARS_MAX)
+	/* No character takes less than a byte. */
+	if (text.len > CHAT_CHARS_MAX + strlen("\"\"") && json_raw_chars(text) > CHAT_CHARS_MAX)
 		return bad_message(rd, "data.message must have at most 4000 characters");
 	rd->m->text = text;
 	return ERR_OK;
@@ -62,20 +60,20 @@ read_signal(struct reader *rd)
 		[SIGNAL_ANSWER] = "answer",
 		[SIGNAL_CANDIDATE] = "ice-candidate",
 	};
-	const char *kind = json_string(json_member(rd->data, "signalType"));
+	char kind[WORD_SIZE];
 
 	if (need_to(rd) != ERR_OK)
 		return ERR_INVALID;
-	for (unsigned i = SIGNAL_OFFER; kind != NULL && i < COUNT_OF(kinds); i++) {
+	(void)json_raw_string(json_raw_member(rd->data, "signalType"), kind, sizeof(kind));
+	for (unsigned i = SIGNAL_OFFER; i < COUNT_OF(kinds); i++) {
 		if (strcmp(kind, kinds[i]) == 0)
 			rd->m->signal = (enum signal_kind)i;
 	}
 	if (rd->m->signal == SIGNAL_NONE)
 		return bad_message(rd, "data.signalType must be offer, answer or ice-candidate");
-	if (json_member(rd->data, "sdpOrIce") == NULL)
+	if (json_raw_member(rd->data, "sdpOrIce").at == NULL)
 		return bad_message(rd, "data.sdpOrIce must be given");
-	if (!json_raw_member(rd->text, rd->len, "data", &rd->m->data, &rd->m->data_len))
-		return bad_message(rd, "data must be written without escapes in its key");
+	rd->m->data = rd->data;
 	return ERR_OK;
 }
 
@@ -83,11 +81,13 @@ read_signal(struct reader *rd)
 static void
 read_call_id(struct reader *rd, bool *broken)
 {
-	const struct json *member = json_member(rd->data, "callId");
-	const char *id = json_string(member);
+	struct json_raw id = json_raw_member(rd->data, "callId");
+	struct message *m = rd->m;
 
-	*broken = member != NULL && (id == NULL || !call_id_ok(id));
-	rd->m->call_id = *broken ? NULL : id;
+	*broken = id.at != NULL &&
+		  (!json_raw_string(id, m->call_id_room, sizeof(m->call_id_room)) ||
+		      !call_id_ok(m->call_id_room));
+	m->call_id = id.at == NULL || *broken ? NULL : m->call_id_room;
 }
 
 static enum err
@@ -103,13 +103,13 @@ read_call_start(struct reader *rd)
 static enum err
 read_call_end(struct reader *rd)
 {
-	const struct json *reason = json_member(rd->data, "reason");
+	struct json_raw reason = json_raw_member(rd->data, "reason");
 	bool broken;
 
 	read_call_id(rd, &broken);
 	if (broken)
 		return bad_message(rd, "data.callId must be 1 to 64 of A-Z a-z 0-9 . _ : -");
-	if (reason != NULL && json_string(reason) == NULL)
+	if (reason.at != NULL && !json_raw_is_string(reason))
 		return bad_message(rd, "data.reason must be a string");
 	return ERR_OK;
 }
@@ -117,7 +117,7 @@ read_call_end(struct reader *rd)
 static enum err
 read_call_accept(struct reader *rd)
 {
-	if (json_member(rd->data, "callId") == NULL)
+	if (json_raw_member(rd->data, "callId").at == NULL)
 		return bad_message(rd, "data.callId must be given");
 	return read_call_end(rd);
 }
@@ -125,7 +125,10 @@ read_call_accept(struct reader *rd)
 static enum err
 read_set_status(struct reader *rd)
 {
-	rd->m->status = status_from_name(json_string(json_member(rd->data, "status")));
+	char status[WORD_SIZE];
+
+	(void)json_raw_string(json_raw_member(rd->data, "status"), status, sizeof(status));
+	rd->m->status = status_from_name(status);
 	if (rd->m->status == STATUS_NONE)
 		return bad_message(rd, "data.status must be ONLINE, BUSY or OFFLINE");
 	return ERR_OK;
@@ -134,8 +137,9 @@ read_set_status(struct reader *rd)
 static enum err
 read_token_refresh(struct reader *rd)
 {
-	rd->m->token = json_string(json_member(rd->data, "token"));
-	return rd->m->token != NULL ? ERR_OK : bad_message(rd, "data.token must be a string");
+	rd->m->token = json_raw_member(rd->data, "token");
+	return json_raw_is_string(rd->m->token) ? ERR_OK
+						: bad_message(rd, "data.token must be a string");
 }
 
 static const struct {
@@ -170,28 +174,36 @@ type_from_name(const char *name)
 	return MESSAGE_UNKNOWN;
 }
 
+static bool
+read_id(struct message *m, struct json_raw id)
+{
+	if (id.at == NULL)
+		return true;
+	if (!json_raw_string(id, m->id_room, sizeof(m->id_room)) || m->id_room[0] == '\0' ||
+	    utf8_count(m->id_room, strlen(m->id_room)) > CLIENT_ID_MAX)
+		return false;
+	m->id = m->id_room;
+	return true;
+}
+
 /* The members that every message may have. The id first: from then on an answer can carry it. */
 static enum err
-read_common(struct reader *rd)
+read_common(struct reader *rd, struct json_raw root)
 {
 	struct message *m = rd->m;
-	const struct json *id = json_member(m->json, "id");
-	const struct json *to = json_member(m->json, "to");
-	const char *type = json_string(json_member(m->json, "type"));
-	const char *text = json_string(id);
+	struct json_raw to = json_raw_member(root, "to");
+	struct json_raw type = json_raw_member(root, "type");
 
-	if (type != NULL && strlen(type) <= TYPE_MAX)
-		m->type_text = type; /* longer, it is not said again */
-	if (id != NULL &&
-	    (text == NULL || text[0] == '\0' || utf8_count(text, strlen(text)) > CLIENT_ID_MAX))
+	if (json_raw_string(type, m->type_room, sizeof(m->type_room)))
+		m->type_text = m->type_room;
+	if (!read_id(m, json_raw_member(root, "id")))
 		return bad_message(rd, "id must be a string of 1 to 64 characters");
-	m->id = text;
-	if (type == NULL)
+	if (!json_raw_is_string(type))
 		return bad_message(rd, "type must be a string");
-	m->type = type_from_name(type);
+	m->type = type_from_name(m->type_room);
 	if (m->type == MESSAGE_UNKNOWN)
 		return bad(rd->r, "unknown_type", "There is no message of this type");
-	if (to != NULL && !json_id(to, &m->to.v))
+	if (to.at != NULL && !json_raw_id(to, &m->to.v))
 		return bad_message(rd, "to must be the id of a user");
 	return ERR_OK;
 }
@@ -199,18 +211,19 @@ read_common(struct reader *rd)
 enum err
 message_read(const char *text, size_t len, struct message *out, struct refusal *r)
 {
-	struct reader rd = { .text = text, .len = len, .m = out, .r = r };
+	struct reader rd = { .m = out, .r = r };
+	struct json_raw root;
 	enum err e;
 
 	*out = (struct message){ .type = MESSAGE_UNKNOWN };
-	if ((e = json_parse(text, len, &out->json, r->why)) != ERR_OK)
+	if ((e = json_raw_parse(text, len, &root, &out->rewritten, r->why)) != ERR_OK)
 		return e == ERR_INVALID ? bad(r, "bad_json", r->why) : e;
-	if (!json_is_object(out->json))
+	if (!json_raw_is_object(root))
 		return bad(r, "bad_json", "A message is an object");
-	if ((e = read_common(&rd)) != ERR_OK)
+	if ((e = read_common(&rd, root)) != ERR_OK)
 		return e;
-	rd.data = json_member(out->json, "data");
-	if (rd.data == NULL ? !shapes[out->type].data_optional : !json_is_object(rd.data))
+	rd.data = json_raw_member(root, "data");
+	if (rd.data.at == NULL ? !shapes[out->type].data_optional : !json_raw_is_object(rd.data))
 		return bad_message(&rd, "data must be an object");
 	return shapes[out->type].read(&rd);
 }
@@ -218,6 +231,6 @@ message_read(const char *text, size_t len, struct message *out, struct refusal *
 void
 message_fini(struct message *m)
 {
-	json_free(m->json);
-	m->json = NULL;
+	free(m->rewritten);
+	m->rewritten = NULL;
 }

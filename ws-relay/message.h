@@ -11,7 +11,8 @@
 enum {
 	MESSAGE_BYTES_MAX = 64 << 10,
 	CHAT_CHARS_MAX = 4000,
-	CLIENT_ID_MAX = 64, /* characters of a message's own "id" */
+	MESSAGE_TYPE_MAX = 64, /* bytes of a type that is said again */
+	CLIENT_ID_MAX = 64,    /* characters of a message's own "id" */
 	CLIENT_ID_SIZE = CLIENT_ID_MAX * 4 + 1,
 };
 
@@ -31,24 +32,28 @@ enum message_type {
 
 enum signal_kind { SIGNAL_NONE, SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATE };
 
+/* What was read. Its slices and those of "data" live as long as the text that was read. It points
+ * into itself: not to be copied. */
 struct message {
 	enum message_type type;
-	struct json *json; /* owns all the text below */
 	const char
 	    *type_text; /* as the client wrote it; NULL: none, or one too long to be said again */
 	const char *id; /* NULL: none */
-	struct user_id to; /* 0: none */
-	enum role to_role; /* of a TO whom the hub does not know: looked up by the caller;
-			      ROLE_NONE: no such user */
-	const char *text;  /* chat */
+	struct user_id to;    /* 0: none */
+	enum role to_role;    /* of a TO whom the hub does not know: looked up by the caller;
+				 ROLE_NONE: no such user */
+	struct json_raw text; /* chat: the string, to be passed on as it was written */
 	enum signal_kind signal;
-	const char *data; /* signal: the bytes of "data" as they were sent; they live as long as the
-			     text read */
-	size_t data_len;
-	const char *call_id; /* NULL: none given */
-	bool bad_call_id;    /* call_start: one that breaks the rule was given */
-	enum status status;  /* set_status */
-	const char *token;   /* token_refresh */
+	struct json_raw data;  /* signal: all of "data", likewise */
+	const char *call_id;   /* NULL: none given */
+	bool bad_call_id;      /* call_start: one that breaks the rule was given */
+	enum status status;    /* set_status */
+	struct json_raw token; /* token_refresh: a string */
+
+	char type_room[MESSAGE_TYPE_MAX + 1];
+	char id_room[CLIENT_ID_SIZE];
+	char call_id_room[CALL_ID_MAX + 1];
+	char *rewritten; /* of json_raw_parse() */
 };
 
 /* Why a message was refused: the "error" message's code and sentence. Static text, or in WHY. */

@@ -88,7 +88,7 @@ route_signal(struct hub *h, struct conn *c, const struct message *m)
 	else if (call != NULL || (to != NULL && to->call != NULL))
 		send_error(h, c, m, "no_call", "One of the two is in a call with somebody else");
 	else
-		send_directly(h, c, m, frame_signal(c->user->id, m->data, m->data_len));
+		send_directly(h, c, m, frame_signal(c->user->id, m->data));
 }
 
 void

@@ -12,6 +12,13 @@ buf_init(struct buf *b, size_t max)
 }
 
 void
+buf_over(struct buf *b, char *room, size_t size)
+{
+	*b = (struct buf){ .data = room, .cap = size, .max = size - 1 };
+	room[0] = '\0';
+}
+
+void
 buf_fini(struct buf *b)
 {
 	free(b->data);

@@ -17,6 +17,8 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
+void buf_over(struct buf *b, char *room, size_t size); /* within ROOM, of SIZE > 0 bytes, NUL
+							  included; not for buf_fini() */
 void buf_fini(struct buf *b);  /* frees; B can be used again after buf_init() */
 void buf_clear(struct buf *b); /* forgets the content and a failure, keeps the memory */
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/err.h"
+
 size_t
 utf8_decode(const char *s, size_t len, uint32_t *code_point)
 {
@@ -36,6 +38,21 @@ utf8_decode(const char *s, size_t len, uint32_t *code_point)
 		return 0;
 	*code_point = c;
 	return n;
+}
+
+size_t
+utf8_encode(uint32_t code_point, char out[UTF8_MAX])
+{
+	static const uint32_t past[] = { 0x80, 0x800, 0x10000 };
+	static const unsigned char lead[] = { 0, 0xc0, 0xe0, 0xf0 };
+	size_t more = 0; /* bytes after the first */
+
+	while (more < COUNT_OF(past) && code_point >= past[more])
+		more++;
+	for (size_t i = more; i > 0; i--, code_point >>= 6)
+		out[i] = (char)(0x80 | (code_point & 0x3f));
+	out[0] = (char)(lead[more] | code_point);
+	return more + 1;
 }
 
 size_t

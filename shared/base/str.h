@@ -10,6 +10,10 @@
  */
 size_t utf8_decode(const char *s, size_t len, uint32_t *code_point);
 
+/* Writes CODE_POINT, which must be one that utf8_decode() reads, and returns its length. */
+enum { UTF8_MAX = 4 };
+size_t utf8_encode(uint32_t code_point, char out[UTF8_MAX]);
+
 /* The number of code points; S must be valid UTF-8. */
 size_t utf8_count(const char *s, size_t len);
 

@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-
-enum { FEW = 16 }; /* keys of one object */
-
-#define EXACT_MAX INT64_C(9007199254740991) /* 2^53 - 1 */
+#include "json/json_gate.h"
 
 /* struct json is cJSON's node under a name that does not let its header out. */
 static const cJSON *
@@ -24,42 +21,28 @@ by_key(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Compares a few keys pair by pair and sorts many: no text makes this quadratic. */
-static bool
-stands_twice(const char **keys, size_t count)
-{
-	if (count > FEW)
-		qsort(keys, count, sizeof(*keys), by_key);
-	for (size_t i = 1; i < count; i++) {
-		for (size_t j = count > FEW ? i - 1 : 0; j < i; j++) {
-			if (strcmp(keys[j], keys[i]) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 static enum err
 check_keys(const cJSON *object, char why[JSON_WHY_SIZE])
 {
-	const char *few[FEW];
-	const char **keys = few;
 	enum err e = ERR_OK;
+	const char **keys;
 	size_t count = 0;
 	size_t n = 0;
 
 	for (const cJSON *m = object->child; m != NULL; m = m->next)
 		count++;
-	if (count > FEW && (keys = calloc(count, sizeof(*keys))) == NULL)
+	if ((keys = calloc(count, sizeof(*keys))) == NULL)
 		return ERR_SYSTEM;
 	for (const cJSON *m = object->child; m != NULL; m = m->next)
 		keys[n++] = m->string;
-	if (stands_twice(keys, count)) {
-		snprintf(why, JSON_WHY_SIZE, "a key stands twice in one object");
-		e = ERR_INVALID;
+	qsort(keys, count, sizeof(*keys), by_key);
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(keys[i - 1], keys[i]) == 0) {
+			snprintf(why, JSON_WHY_SIZE, "a key stands twice in one object");
+			e = ERR_INVALID;
+		}
 	}
-	if (keys != few)
-		free(keys);
+	free(keys);
 	return e;
 }
 
@@ -81,15 +64,16 @@ check_all_keys(const cJSON *v, char why[JSON_WHY_SIZE])
 enum err
 json_parse(const char *text, size_t len, struct json **root, char why[JSON_WHY_SIZE])
 {
+	bool plain_keys;
 	cJSON *tree;
 	enum err e;
 
-	if ((e = json_check(text, len, why)) != ERR_OK)
+	if ((e = json_gate(text, len, &plain_keys, why)) != ERR_OK)
 		return e;
 	/* The gate took it, so what can still fail is memory. */
 	if ((tree = cJSON_ParseWithLength(text, len)) == NULL)
 		return ERR_SYSTEM;
-	if ((e = check_all_keys(tree, why)) != ERR_OK) {
+	if (!plain_keys && (e = check_all_keys(tree, why)) != ERR_OK) {
 		cJSON_Delete(tree);
 		return e;
 	}
@@ -139,11 +123,9 @@ json_number(const struct json *v, double *out)
 }
 
 bool
-json_integer(const struct json *v, int64_t lo, int64_t hi, int64_t *out)
+json_whole(double d, int64_t lo, int64_t hi, int64_t *out)
 {
-	double d;
-
-	if (!json_number(v, &d) || d < (double)-EXACT_MAX || d > (double)EXACT_MAX)
+	if (d < (double)-JSON_EXACT_MAX || d > (double)JSON_EXACT_MAX)
 		return false;
 	if (d != (double)(int64_t)d || (int64_t)d < lo || (int64_t)d > hi)
 		return false;
@@ -152,11 +134,19 @@ json_integer(const struct json *v, int64_t lo, int64_t hi, int64_t *out)
 }
 
 bool
+json_integer(const struct json *v, int64_t lo, int64_t hi, int64_t *out)
+{
+	double d;
+
+	return json_number(v, &d) && json_whole(d, lo, hi, out);
+}
+
+bool
 json_id(const struct json *v, int64_t *out)
 {
 	const char *s = json_string(v);
 
 	if (s != NULL)
-		return parse_int(s, strlen(s), 1, EXACT_MAX, out);
-	return json_integer(v, 1, EXACT_MAX, out);
+		return parse_int(s, strlen(s), 1, JSON_EXACT_MAX, out);
+	return json_integer(v, 1, JSON_EXACT_MAX, out);
 }

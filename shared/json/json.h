@@ -17,17 +17,11 @@ enum {
 	JSON_DEPTH_MAX = 16, /* an object in an object is two deep */
 	JSON_WHY_SIZE = 96,
 };
+#define JSON_EXACT_MAX INT64_C(9007199254740991) /* 2^53 - 1: whole numbers that a double holds */
 
-/* The gate: is TEXT one JSON value and nothing else? It refuses what RFC 8259 refuses (white space
- * around the value is fine, a byte order mark is not), and also what its section 4, 8 and 9 leave
- * open and two readers would take in two ways: invalid UTF-8, lone surrogates, \u0000, numbers
- * beyond a double, nesting past JSON_DEPTH_MAX. Equal keys of one object are json_parse()'s to
- * refuse. No allocation, and recursion is bounded by the depth. ERR_INVALID: WHY says what and at
- * which byte, in at most JSON_WHY_SIZE bytes, without quoting the text. */
-MUST_USE enum err json_check(const char *text, size_t len, char why[JSON_WHY_SIZE]);
-
-/* The gate, the tree, and the refusal of equal keys within one object. On ERR_OK *ROOT is the
- * caller's, to json_free(). ERR_INVALID as above; ERR_SYSTEM: out of memory. */
+/* The gate (json_gate.h), and the tree. On ERR_OK *ROOT is the caller's, to json_free().
+ * ERR_INVALID: WHY says what is wrong and where, in at most JSON_WHY_SIZE bytes, without quoting
+ * the text. ERR_SYSTEM: out of memory. */
 MUST_USE enum err json_parse(
     const char *text, size_t len, struct json **root, char why[JSON_WHY_SIZE]);
 void json_free(struct json *root); /* NULL is fine */
@@ -47,11 +41,29 @@ bool json_integer(const struct json *v, int64_t lo, int64_t hi, int64_t *out);
  * zero. */
 bool json_id(const struct json *v, int64_t *out);
 
-/* The bytes of the member KEY of the object that is TEXT, as they stand there, to be passed on
- * untouched. TEXT must have passed json_parse(). KEY is matched against the raw key. False: no such
- * member. */
-bool json_raw_member(
-    const char *text, size_t len, const char *key, const char **raw, size_t *raw_len);
+/* A value as it stands in its text: what is only passed on needs no tree and no copy. AT is NULL
+ * where there is none, which every function below takes. Lives as long as the text. */
+struct json_raw {
+	const char *at;
+	size_t len;
+};
+
+/* json_parse() without a tree. On ERR_OK *ROOT is TEXT, and *REWRITTEN NULL; where a key is written
+ * with an escape, or an object has very many, *ROOT is TEXT written anew, in *REWRITTEN, which is
+ * the caller's to free(). */
+MUST_USE enum err json_raw_parse(
+    const char *text, size_t len, struct json_raw *root, char **rewritten, char why[JSON_WHY_SIZE]);
+
+/* Looks at a value of what json_raw_parse() took. Linear in its length. */
+struct json_raw json_raw_member(struct json_raw object, const char *key); /* of an object only */
+bool json_raw_is_object(struct json_raw v);
+bool json_raw_is_string(struct json_raw v);
+size_t json_raw_chars(struct json_raw string);	   /* code points between the quotes */
+bool json_raw_id(struct json_raw v, int64_t *out); /* as json_id() */
+
+/* The string V without its quotes and escapes, into the SIZE bytes at OUT. False, and "" there: it
+ * is no string, or takes more with its end. */
+bool json_raw_string(struct json_raw v, char *out, size_t size);
 
 /* Writing. The commas are the writer's. KEY is NULL inside an array and for the root. Failure
  * sticks in the buffer. */

@@ -1,5 +1,7 @@
 /* The strict pass in front of cJSON: a recursive-descent reader of RFC 8259's grammar that keeps
- * nothing. */
+ * nothing but the keys of the objects that it stands in. */
+#include "json/json_gate.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,15 +9,19 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "json/json.h"
-
-enum { NUMBER_MAX = 512 }; /* characters of one number */
 
 struct gate {
 	const char *text;
 	size_t len;
 	size_t at;
 	const char *wrong; /* the first fault */
+	bool plain_keys;
+};
+
+/* The keys of one object as they stand in the text, quotes and all. */
+struct keys {
+	struct json_raw list[JSON_KEYS_COMPARED];
+	size_t count;
 };
 
 static bool gate_value(struct gate *g, unsigned depth);
@@ -74,11 +80,11 @@ digits(struct gate *g)
 	return g->at > from;
 }
 
-/* Of a number as RFC 8259 has it, of fewer than NUMBER_MAX bytes. */
+/* Of a number as RFC 8259 has it, of fewer than JSON_NUMBER_SIZE bytes. */
 static bool
 is_finite(const char *number, size_t n)
 {
-	char copy[NUMBER_MAX];
+	char copy[JSON_NUMBER_SIZE];
 
 	if (n <= DBL_MAX_10_EXP && memchr(number, 'e', n) == NULL && memchr(number, 'E', n) == NULL)
 		return true;
@@ -103,7 +109,7 @@ gate_number(struct gate *g)
 		if (!digits(g))
 			return refuse(g, "a number without digits in its exponent");
 	}
-	if (g->at - from >= NUMBER_MAX)
+	if (g->at - from >= JSON_NUMBER_SIZE)
 		return refuse(g, "a number of too many digits");
 	return is_finite(g->text + from, g->at - from) ||
 	       refuse(g, "a number beyond what a double holds");
@@ -188,10 +194,29 @@ gate_string(struct gate *g)
 	return true;
 }
 
+/* The key KEY is the next of its object: is it none of those before? */
 static bool
-gate_member(struct gate *g, unsigned depth)
+gate_key(struct gate *g, struct keys *keys, struct json_raw key)
 {
-	if (!gate_string(g))
+	if (keys->count == JSON_KEYS_COMPARED || memchr(key.at, '\\', key.len) != NULL) {
+		g->plain_keys = false;
+		return true;
+	}
+	for (size_t i = 0; i < keys->count; i++) {
+		if (keys->list[i].len == key.len && memcmp(keys->list[i].at, key.at, key.len) == 0)
+			return refuse(g, "a key stands twice in one object");
+	}
+	keys->list[keys->count++] = key;
+	return true;
+}
+
+static bool
+gate_member(struct gate *g, struct keys *keys, unsigned depth)
+{
+	size_t from = g->at;
+
+	if (!gate_string(g) ||
+	    !gate_key(g, keys, (struct json_raw){ g->text + from, g->at - from }))
 		return false;
 	skip_blank(g);
 	if (!take(g, ':'))
@@ -204,6 +229,9 @@ gate_member(struct gate *g, unsigned depth)
 static bool
 gate_list(struct gate *g, char close, unsigned depth)
 {
+	struct keys keys;
+
+	keys.count = 0;
 	if (depth > JSON_DEPTH_MAX)
 		return refuse(g, "nested too deeply");
 	g->at++;
@@ -212,7 +240,7 @@ gate_list(struct gate *g, char close, unsigned depth)
 		return true;
 	for (;;) {
 		skip_blank(g);
-		if (close == '}' ? !gate_member(g, depth) : !gate_value(g, depth))
+		if (close == '}' ? !gate_member(g, &keys, depth) : !gate_value(g, depth))
 			return false;
 		skip_blank(g);
 		if (take(g, close))
@@ -248,9 +276,9 @@ gate_value(struct gate *g, unsigned depth)
 }
 
 enum err
-json_check(const char *text, size_t len, char why[JSON_WHY_SIZE])
+json_gate(const char *text, size_t len, bool *plain_keys, char why[JSON_WHY_SIZE])
 {
-	struct gate g = { .text = text, .len = len };
+	struct gate g = { .text = text, .len = len, .plain_keys = true };
 	bool ok = gate_value(&g, 0);
 
 	if (ok) {
@@ -259,70 +287,6 @@ json_check(const char *text, size_t len, char why[JSON_WHY_SIZE])
 	}
 	if (!ok)
 		snprintf(why, JSON_WHY_SIZE, "byte %zu: %s", g.at, g.wrong);
+	*plain_keys = g.plain_keys;
 	return ok ? ERR_OK : ERR_INVALID;
-}
-
-/* From here on the text has passed the gate, so the walk below need not look for faults. */
-static void
-skip_string(struct gate *g)
-{
-	g->at++;
-	for (;;) {
-		g->at += plain_run(g->text + g->at, g->len - g->at);
-		if (g->text[g->at] == '"')
-			break;
-		g->at += g->text[g->at] == '\\' ? 2 : 1;
-	}
-	g->at++;
-}
-
-static void
-skip_value(struct gate *g)
-{
-	unsigned open = 0;
-
-	do {
-		int c = peek(g);
-
-		if (c == '"') {
-			skip_string(g);
-			continue;
-		}
-		open += c == '{' || c == '[';
-		open -= c == '}' || c == ']';
-		g->at++;
-	} while (g->at < g->len && (open > 0 || strchr(",}] \t\r\n", g->text[g->at]) == NULL));
-}
-
-bool
-json_raw_member(const char *text, size_t len, const char *key, const char **raw, size_t *raw_len)
-{
-	struct gate g = { .text = text, .len = len };
-	size_t key_len = strlen(key);
-
-	skip_blank(&g);
-	if (!take(&g, '{'))
-		return false;
-	for (;;) {
-		const char *name;
-		size_t name_len;
-
-		skip_blank(&g);
-		if (peek(&g) != '"')
-			return false;
-		name = text + g.at + 1;
-		skip_string(&g);
-		name_len = (size_t)(text + g.at - 1 - name);
-		skip_blank(&g);
-		g.at++; /* the colon */
-		skip_blank(&g);
-		*raw = text + g.at;
-		skip_value(&g);
-		*raw_len = (size_t)(text + g.at - *raw);
-		if (name_len == key_len && memcmp(name, key, key_len) == 0)
-			return true;
-		skip_blank(&g);
-		if (!take(&g, ','))
-			return false;
-	}
 }

@@ -131,6 +131,23 @@ async def test_a_text_arrives_as_it_was_sent(stack, text):
         assert (await d.wait("chat"))["data"]["message"] == text
 
 
+def escaped(text):
+    """A JSON string of TEXT, each of its characters written as an escape."""
+    return '"%s"' % "".join(f"\\u{ord(c):04x}" for c in text)
+
+
+@pytest.mark.parametrize("more", ["", ",".join(f'"m{i}":{i}' for i in range(40)) + ","])
+async def test_how_a_key_or_a_word_is_escaped_does_not_matter(stack, more):
+    p, d = await stack.patient().connect(), await stack.doctor().connect()
+    await p.send_text("{%s%s:%s,%s:%s,%s:%s,%s:{%s%s:%s}}" % (
+        more, escaped("type"), escaped("chat"), escaped("to"), escaped(str(d.user.id)), escaped("id"), escaped("m\n"),
+        escaped("data"), more, escaped("message"), escaped("hello \"you\"")))
+    assert (await d.wait("chat"))["data"] == {"message": "hello \"you\""}
+    assert await p.wait("ack") == {"type": "ack", "id": "m\n", "data": {"delivered": 1}}
+    await p.send_text('{"type":"chat",%s"t\\u0079pe":"chat","data":{"message":"x"}}' % more)
+    assert (await p.wait("error"))["code"] == "bad_json"
+
+
 @pytest.mark.parametrize("letter", ["a", "ä", "€", "\U0001F600"])
 async def test_a_text_has_at_most_4000_characters(stack, letter):
     p, d = await stack.patient().connect(), await stack.doctor().connect()

@@ -62,13 +62,11 @@ void
 ice_read(struct world *w, const struct client *c, const struct frame *f)
 {
 	struct reading r = { .w = w, .c = c };
-	const char *data;
-	const char *text;
-	size_t len;
+	struct json_raw data = json_raw_member((struct json_raw){ f->text, f->len }, "data");
+	struct json_raw list = json_raw_member(data, "iceServers");
 
-	if (!json_raw_member(f->text, f->len, "data", &data, &len) ||
-	    !json_raw_member(data, len, "iceServers", &text, &len) || text[0] != '[' ||
-	    !list_each(text, len, read_server, &r)) {
+	if (list.at == NULL || list.at[0] != '[' ||
+	    !list_each(list.at, list.len, read_server, &r)) {
 		broken(w, RULE_ICE, "#%u is told of no list of servers", (unsigned)c->id.v);
 		return;
 	}

@@ -87,25 +87,24 @@ list_read(struct world *w)
 {
 	struct frame *f = hub_list(w->hub, false, &w->list_revision);
 	char why[JSON_WHY_SIZE];
-	const char *text;
-	const char *rev;
-	size_t len;
-	size_t rev_len;
+	struct json_raw root;
+	struct json_raw users;
+	char *rewritten = NULL;
 
 	if (f == w->list && f != NULL)
 		return;
 	frame_unref(w->list);
 	w->list = frame_ref(f);
 	memset(w->shown, 0, sizeof(w->shown));
-	if (f == NULL || json_check(f->text, f->len, why) != ERR_OK ||
-	    !json_raw_member(f->text, f->len, "users", &text, &len)) {
+	if (f == NULL || json_raw_parse(f->text, f->len, &root, &rewritten, why) != ERR_OK ||
+	    rewritten != NULL || (users = json_raw_member(root, "users")).at == NULL) {
 		broken(w, RULE_FRAMES, "the list is not JSON");
 		return;
 	}
-	trace(w, "  list %.*s", (int)len, text);
-	if (json_raw_member(f->text, f->len, "rev", &rev, &rev_len))
+	trace(w, "  list %.*s", (int)users.len, users.at);
+	if (json_raw_member(root, "rev").at != NULL)
 		broken(w, RULE_WELCOME, "every client is sent a revision");
-	read_entries(w, text, len, w->shown);
+	read_entries(w, users.at, users.len, w->shown);
 }
 
 /* Takes those out whom TEXT, an array of ids, names. */
@@ -132,8 +131,8 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 {
 	enum status set[PEOPLE_MAX] = { STATUS_NONE };
 	bool whole = json_member(root, "users") != NULL;
-	const char *text;
-	size_t len;
+	struct json_raw text = { f->text, f->len };
+	struct json_raw list = json_raw_member(text, whole ? "users" : "set");
 	int64_t rev = 0;
 
 	if (!json_integer(json_member(root, "rev"), 1, INT64_C(1) << 53, &rev) ||
@@ -142,19 +141,19 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 		broken(w, RULE_PRESENCE, "#%u is sent revision %d after %d", (unsigned)c->id.v,
 		    (int)rev, (int)c->list_revision);
 	c->list_revision = (uint64_t)rev;
-	if (!json_raw_member(f->text, f->len, whole ? "users" : "set", &text, &len)) {
+	if (list.at == NULL) {
 		broken(w, RULE_FRAMES, "#%u is told of no users", (unsigned)c->id.v);
 		return;
 	}
-	read_entries(w, text, len, set);
+	read_entries(w, list.at, list.len, set);
 	for (unsigned i = 0; i < PEOPLE_MAX; i++) {
 		if (whole || set[i] != STATUS_NONE)
 			c->known[i] = set[i];
 	}
 	if (whole)
 		return;
-	if (json_raw_member(f->text, f->len, "del", &text, &len))
-		fold_gone(w, text, len, set, c->known);
+	if ((list = json_raw_member(text, "del")).at != NULL)
+		fold_gone(w, list.at, list.len, set, c->known);
 	else
 		broken(w, RULE_FRAMES, "#%u is not told who is gone", (unsigned)c->id.v);
 }

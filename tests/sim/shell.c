@@ -274,6 +274,7 @@ hand_over(struct world *w, struct said *s, enum role to_role)
 {
 	static char data[1 << 16];
 	char id[16];
+	char text[sizeof(id) + 2];
 	struct message m = { .type = s->type,
 		.type_text = said_name(s),
 		.to = { s->to },
@@ -286,15 +287,16 @@ hand_over(struct world *w, struct said *s, enum role to_role)
 	m.id = s->with_id ? id : NULL;
 	m.call_id = s->with_call_id ? s->call_id : NULL;
 	if (s->type == MESSAGE_CHAT)
-		m.text = id;
+		m.text = (struct json_raw){ text,
+			(size_t)snprintf(text, sizeof(text), "\"%s\"", id) };
 	if (s->type == MESSAGE_SIGNAL) {
-		m.data_len = (size_t)snprintf(data, sizeof(data),
+		m.data.len = (size_t)snprintf(data, sizeof(data),
 		    "{\"signalType\":\"%s\",\"sdpOrIce\":\"%s\",\"pad\":\"%0*d\"}",
 		    s->signal == SIGNAL_OFFER	 ? "offer"
 		    : s->signal == SIGNAL_ANSWER ? "answer"
 						 : "ice-candidate",
 		    id, (int)s->padding, 0);
-		m.data = data;
+		m.data.at = data;
 	}
 	s->handed = true;
 	w->current = s;

@@ -200,7 +200,7 @@ line_add(struct world *w, struct talk *t, const struct said *s, size_t data_len)
 {
 	int to = 1 - talk_side(t, s->from);
 	struct line *l = &t->line[to];
-	struct frame *f = frame_signal(s->from->row.id, "", 0);
+	struct frame *f = frame_signal(s->from->row.id, (struct json_raw){ "", 0 });
 	size_t bytes = f->len + data_len;
 	bool kept = to == 1 && t->state != CALL_ACTIVE && l->kept < 65 &&
 		    l->kept_bytes + bytes <= 256 << 10;
@@ -283,7 +283,7 @@ talk_message(struct world *w, const struct message *m)
 		if (t->on[side].v == 0 && (side == 0 || t->state == CALL_ACTIVE) &&
 		    !talk_may_end_soon(t))
 			come_back(w, t, s);
-		line_add(w, t, s, m->data_len);
+		line_add(w, t, s, m->data.len);
 	}
 	if (s->type == MESSAGE_CALL_RESUME)
 		resume(w, t, s);
