@@ -106,6 +106,7 @@ $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD
 
 # With what of the programs a target runs, and instead of which parts of it are the target's own.
 $(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
+$(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
 $(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
 $(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call objects,ws-relay/gate.c)

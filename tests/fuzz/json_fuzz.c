@@ -1,5 +1,5 @@
-/* The JSON gate against jansson: both take a text, or both refuse it, and both read the same out of
- * it. Where they differ on purpose, strict_is_within() says so. Equal keys, \u0000, lone surrogates,
+/* The JSON gate and both readers behind it, the tree and the slices, against jansson: all take a text,
+ * or all refuse it, and they read the same out of it. Where they differ on purpose, strict_is_within() says so. Equal keys, \u0000, lone surrogates,
  * a number beyond a double and text behind the value are refused by both. */
 #include "json/json.h"
 
@@ -28,65 +28,97 @@ check_written(const char *text)
 	buf_fini(&out);
 }
 
-static void check_value(const struct json *ours, const struct strict *right);
+/* A value as both of our readers have it: in the tree, and where it stands in the text. */
+struct ours {
+	const struct json *tree;
+	struct json_raw raw;
+};
+
+static void check_value(struct ours ours, const struct strict *right);
 
 static void
 check_member(void *context, const char *key, const struct strict *right)
 {
-	const struct json *ours = json_member(context, key);
+	const struct ours *object = context;
+	struct ours ours = { json_member(object->tree, key), json_raw_member(object->raw, key) };
 
-	MUST(ours != NULL);
+	MUST(ours.tree != NULL && ours.raw.at != NULL);
+	MUST(ours.raw.at > object->raw.at &&
+	     ours.raw.at + ours.raw.len < object->raw.at + object->raw.len);
 	check_value(ours, right);
 	check_written(key);
 }
 
 static void
-check_value(const struct json *ours, const struct strict *right)
+check_string(struct ours ours, const char *right)
+{
+	size_t size = strlen(right) + 1;
+	char *room = malloc(size);
+
+	MUST(room != NULL);
+	MUST(strcmp(json_string(ours.tree), right) == 0);
+	MUST(utf8_valid(right, size - 1));
+	MUST(json_raw_chars(ours.raw) == utf8_count(right, size - 1));
+	MUST(json_raw_string(ours.raw, room, size) && strcmp(room, right) == 0);
+	if (size > 1)
+		MUST(!json_raw_string(ours.raw, room, size - 1) && room[0] == '\0');
+	free(room);
+	check_written(right);
+}
+
+/* The same is an id to both, and is one. */
+static void
+check_id(struct ours ours, const struct strict *right)
+{
+	const char *string = strict_string(right);
+	int64_t raw_id = 0;
+	int64_t id = 0;
+	double d = 0;
+	bool is = json_id(ours.tree, &id);
+
+	MUST(is == json_raw_id(ours.raw, &raw_id) && id == raw_id);
+	if (!is)
+		return;
+	MUST(id >= 1 && id < INT64_C(1) << 53);
+	if (string == NULL)
+		MUST(strict_number(right, &d) && (double)id == d);
+	else
+		MUST(strtoll(string, NULL, 10) == id && string[0] >= '1' && string[0] <= '9');
+}
+
+static void
+check_value(struct ours ours, const struct strict *right)
 {
 	const char *string = strict_string(right);
 	double d = 0;
 	double number = 0;
 
-	MUST(json_is_object(ours) == strict_is_object(right));
-	MUST((json_string(ours) == NULL) == (string == NULL));
-	if (string != NULL) {
-		MUST(strcmp(json_string(ours), string) == 0);
-		MUST(utf8_valid(string, strlen(string)));
-		check_written(string);
-	}
-	MUST(json_number(ours, &d) == strict_number(right, &number));
+	MUST(json_is_object(ours.tree) == strict_is_object(right));
+	MUST(json_raw_is_object(ours.raw) == strict_is_object(right));
+	MUST((json_string(ours.tree) == NULL) == (string == NULL));
+	MUST(json_raw_is_string(ours.raw) == (string != NULL));
+	if (string != NULL)
+		check_string(ours, string);
+	MUST(json_number(ours.tree, &d) == strict_number(right, &number));
 	MUST(d == number);
+	check_id(ours, right);
 	if (!strict_is_object(right))
 		return; /* into an array nobody looks */
-	MUST(json_members(ours) == strict_members(right));
-	strict_each(right, check_member, (void *)(uintptr_t)ours);
+	MUST(json_members(ours.tree) == strict_members(right));
+	MUST(json_member(ours.tree, "\x01?") == NULL || strict_member(right, "\x01?") != NULL);
+	MUST(json_raw_member(ours.raw, "\x01?").at == NULL ||
+	     strict_member(right, "\x01?") != NULL);
+	strict_each(right, check_member, &ours);
 }
 
-/* The bytes of a member, cut out, are that member. */
-struct cutting {
-	const char *text;
-	size_t len;
-};
-
+/* Written anew, it says the same. */
 static void
-check_cut(void *context, const char *key, const struct strict *right)
+check_rewritten(struct json_raw raw, const struct strict *right)
 {
-	const struct cutting *c = context;
-	struct strict *cut;
-	const char *raw;
-	const char *string;
-	size_t len;
+	struct strict *again = strict_read(raw.at, raw.len);
 
-	if (!json_raw_member(c->text, c->len, key, &raw, &len))
-		return; /* the key is written with an escape */
-	MUST(raw >= c->text && len <= c->len && raw + len <= c->text + c->len);
-	cut = strict_read(raw, len);
-	MUST(cut != NULL && strict_depth(cut) == strict_depth(right));
-	MUST(strict_members(cut) == strict_members(right));
-	string = strict_string(right);
-	MUST((string == NULL) == (strict_string(cut) == NULL));
-	MUST(string == NULL || strcmp(string, strict_string(cut)) == 0);
-	strict_free(cut);
+	MUST(again != NULL && strict_same(again, right));
+	strict_free(again);
 }
 
 int
@@ -94,22 +126,24 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_bytes(data, size);
 	struct strict *right = strict_read(text, size);
-	struct cutting cutting = { text, size };
+	bool must_take = right != NULL && strict_is_within(right, text, size);
 	char why[JSON_WHY_SIZE] = "";
-	struct json *ours = NULL;
-	enum err e = json_parse(text, size, &ours, why);
+	struct json *tree = NULL;
+	struct ours ours = { .tree = NULL };
+	char *rewritten = NULL;
+	enum err e = json_parse(text, size, &tree, why);
 
-	MUST(e == ERR_OK || e == ERR_INVALID);
-	if (e == ERR_OK) {
-		MUST(right != NULL && strict_is_within(right, text, size));
+	MUST(e == (must_take ? ERR_OK : ERR_INVALID));
+	MUST(json_raw_parse(text, size, &ours.raw, &rewritten, why) == e);
+	ours.tree = tree;
+	if (must_take) {
 		check_value(ours, right);
-		if (strict_is_object(right))
-			strict_each(right, check_cut, &cutting);
+		check_rewritten(ours.raw, right);
 	} else {
-		MUST(right == NULL || !strict_is_within(right, text, size));
 		MUST(why[0] != '\0' && memchr(why, '\0', sizeof(why)) != NULL);
 	}
-	json_free(ours);
+	json_free(tree);
+	free(rewritten);
 	strict_free(right);
 	free(text);
 	return 0;

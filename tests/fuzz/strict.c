@@ -50,6 +50,12 @@ strict_free(struct strict *root)
 }
 
 bool
+strict_same(const struct strict *a, const struct strict *b)
+{
+	return json_equal(node(a), node(b)) == 1;
+}
+
+bool
 strict_is_object(const struct strict *v)
 {
 	return v != NULL && json_is_object(node(v));

@@ -15,6 +15,9 @@ void strict_free(struct strict *root); /* NULL is fine */
 /* The same, but that a whole number past 64 bits is refused, as jansson does by itself. */
 bool strict_whole_fit(const char *text, size_t len);
 
+/* Do they say the same? */
+bool strict_same(const struct strict *a, const struct strict *b);
+
 bool strict_is_object(const struct strict *v);
 const struct strict *strict_member(const struct strict *object, const char *key); /* NULL: none */
 size_t strict_members(const struct strict *object);
