@@ -23,8 +23,8 @@ caller_authenticate(struct request *q)
 		    q, PROBLEM_UNAUTHENTICATED, "Send the header Authorization: Bearer TOKEN.");
 	token += strlen(scheme);
 	token += strspn(token, " ");
-	e = token_verify(
-	    &q->service->key, token, strlen(token), clock_wall_ms() / 1000, &q->claims);
+	e = known_tokens_verify(&q->service->known, &q->service->key, token, strlen(token),
+	    clock_wall_ms() / 1000, &q->claims);
 	if (e == ERR_OK)
 		e = store_user_of_session(
 		    q->service->store, q->claims.user, q->claims.session, &q->who);

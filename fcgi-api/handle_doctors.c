@@ -27,19 +27,23 @@ write_list(struct store *store, struct kept_answer *list)
 	jw_object_end(&w);
 	if (e == ERR_OK && list->body.failed)
 		e = ERR_SYSTEM;
-	if (e == ERR_OK)
-		kept_answer_name(list);
-	return e;
+	if (e != ERR_OK)
+		return e;
+	list->state = store_state(store);
+	kept_answer_name(list);
+	return ERR_OK;
 }
 
-/* Written again when anything was committed: also the calls, for who is in one is BUSY. */
+/* Written again when anything was committed: also the calls, for who is in one is BUSY. What says
+ * so is the read of the caller's account, just before; a read of its own would take SQLite's locks
+ * once more. */
 enum err
 handle_doctors_list(struct request *q)
 {
 	struct kept_answer *list = &q->service->doctors;
 	enum err e;
 
-	if (store_changed(q->service->store) || list->etag[0] == '\0') {
+	if (list->etag[0] == '\0' || list->state != store_state(q->service->store)) {
 		if ((e = write_list(q->service->store, list)) != ERR_OK)
 			return e;
 	}
@@ -76,7 +80,6 @@ handle_doctors_status(struct request *q)
 		return e;
 	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
 		return e;
-	q->service->doctors.etag[0] = '\0'; /* what we commit is no change to store_changed() */
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);
 	/* Read again, for a doctor in a call is BUSY whatever she has set. */

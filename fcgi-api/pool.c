@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -28,6 +29,17 @@ on_stop(int sig)
 	worker_stop = 1;
 }
 
+/* A worker that lighttpd has woken waits until lighttpd has nothing more to do, or another core
+ * has. At once, it would have the core before the request was written, only to wait for that: a
+ * fifth of what a GET costs under load. */
+static void
+be_patient(void)
+{
+	struct sched_param none = { 0 };
+
+	(void)sched_setscheduler(0, SCHED_BATCH, &none); /* where it may not, it works as well */
+}
+
 /* In the child. Ctrl-C reaches the whole process group, so only the parent's word counts here. */
 static void
 become_worker(int fd, worker_fn *run, void *context, pid_t parent)
@@ -44,6 +56,7 @@ become_worker(int fd, worker_fn *run, void *context, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	be_patient();
 	if (getppid() == parent)
 		run(context, fd, &worker_stop);
 	_exit(EXIT_SUCCESS);

@@ -11,6 +11,7 @@ service_store(struct service *s)
 		return ERR_OK;
 	store_close(s->store);
 	s->store = NULL;
+	s->doctors.etag[0] = '\0'; /* it was the other connection's */
 	/* It was made before there were workers. To make an empty one now would hide that it is
 	 * gone. */
 	if (access(s->paths.database, F_OK) != 0)

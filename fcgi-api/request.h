@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "auth/token.h"
+#include "auth/known_tokens.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
@@ -23,12 +23,14 @@ enum {
 struct kept_answer {
 	struct buf body;
 	char etag[ETAG_SIZE]; /* RFC 9110 8.8.3; "": nothing is kept */
+	uint32_t state;	      /* store_state() of what it says */
 };
 
 /* What a worker process has for all its requests. */
 struct service {
 	const struct config *config;
 	struct token_key key;
+	struct known_tokens known;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;
 	struct kept_answer doctors;

@@ -213,6 +213,12 @@ read_claims(const struct json *payload, struct claims *out)
 	       read_session(payload, out);
 }
 
+bool
+claims_hold(const struct claims *c, int64_t now_s)
+{
+	return c->issued_s <= now_s + TOKEN_SKEW_S && now_s < c->expires_s;
+}
+
 static enum err
 check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
 {
@@ -223,7 +229,7 @@ check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
 		return e;
 	if (!read_claims(payload, out))
 		e = ERR_DENIED;
-	else if (out->issued_s > now_s + TOKEN_SKEW_S || out->expires_s <= now_s)
+	else if (!claims_hold(out, now_s))
 		e = ERR_DENIED;
 	json_free(payload);
 	return e;

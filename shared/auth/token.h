@@ -2,6 +2,7 @@
  * both programs. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,3 +48,6 @@ MUST_USE enum err token_renew(const struct token_key *key, const struct claims *
  * else. ERR_SYSTEM: out of memory. */
 MUST_USE enum err token_verify(
     const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out);
+
+/* Of a token that was verified: is it good at NOW_S? iat <= now + skew and now < exp. */
+bool claims_hold(const struct claims *c, int64_t now_s);

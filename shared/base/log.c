@@ -44,13 +44,12 @@ add_string(struct line *l, const char *s)
 		return 0;
 	for (size_t i = 0; i < TEXT_MAX_BYTES && s[i] != '\0'; i++) {
 		unsigned char c = (unsigned char)s[i];
+		size_t len = 1;
 
 		/* DEL and everything past ASCII too: a terminal must not act on a log line. */
 		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
-			snprintf(esc, sizeof(esc), "\\u%04x", c);
-		else
-			snprintf(esc, sizeof(esc), "%c", c);
-		if (!add(l, esc, strlen(esc)))
+			len = (size_t)snprintf(esc, sizeof(esc), "\\u%04x", c);
+		if (!add(l, len == 1 ? s + i : esc, len))
 			return 0;
 	}
 	return add(l, "\"", 1);

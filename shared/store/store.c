@@ -209,6 +209,17 @@ store_changed(struct store *s)
 	return true;
 }
 
+uint32_t
+store_state(struct store *s)
+{
+	unsigned version = 0;
+
+	/* Unlike PRAGMA data_version it counts our own commits too, and takes no lock. It cannot
+	 * fail for a database that is open. */
+	(void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
 enum err
 store_checkpoint(struct store *s)
 {

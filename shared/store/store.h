@@ -49,6 +49,11 @@ bool store_gone(struct store *s);
 /* Has another connection committed since the last call? About 2 us. */
 bool store_changed(struct store *s);
 
+/* Which state of the database this connection's last read or write has seen: another number after
+ * each commit of anybody. Reads nothing itself, and is told nothing of other connections since. Not
+ * to be compared with that of another connection. */
+uint32_t store_state(struct store *s);
+
 /* Moves what the WAL holds into the database once it is past WAL_BYTES_MAX. For one program alone,
  * off any loop. */
 MUST_USE enum err store_checkpoint(struct store *s);

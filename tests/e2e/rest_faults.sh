@@ -187,6 +187,24 @@ detail=$bad
 [ -z "$bad" ]
 ok 'and until then everything is answered with a problem'
 
+# A backup put in its place. To each worker it is a file as freshly opened as the one whose list it has just given out.
+stack_stop
+stack_start
+for _ in {1..60}; do
+	dora_is OFFLINE || break
+done
+expect 200
+sqlite3 "$work/data/telemed.db" ".backup '$work/backup'"
+sqlite3 "$work/backup" "UPDATE user SET name = 'restored' WHERE name = 'dora'"
+mv "$work/data/"telemed.db* "$work/away/"
+mv "$work/backup" "$work/data/telemed.db"
+for _ in {1..60}; do
+	as "$dora" GET /doctors
+	[ "$(field .doctors.0.name)" = restored ] || break
+done
+[ "$(field .doctors.0.name)" = restored ]
+ok 'the list is that of the database that is there'
+
 # A storm of logins, each some 50 ms of work, is far from over when the list has been given out again and again: the two have
 # processes of their own. Nobody looks at a clock.
 stack_stop

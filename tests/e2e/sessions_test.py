@@ -64,6 +64,22 @@ async def test_logout_kills_the_token_and_its_sockets(stack):
     assert await refused(stack, user.token) == 401
 
 
+def answers(stack, token):
+    """What a token is answered with, by every worker."""
+    return {stack.rest("GET", "/doctors", token=token)[0] for _ in range(60)}
+
+
+def test_a_token_that_every_worker_has_seen_is_refused_with_the_next_request(stack):
+    user = stack.patient()
+    short = stack.sign(user.id, user.role, 3)
+    ends = time.time() + 3
+    assert answers(stack, user.token) == answers(stack, short) == {200}
+    assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 204
+    assert answers(stack, user.token) == {401}
+    time.sleep(max(0, ends - time.time()))
+    assert answers(stack, short) == {401}
+
+
 async def test_logout_leaves_another_login_alone(stack):
     user = stack.patient()
     _, got = stack.rest("POST", "/auth/login", {"email": f"user{stack.users}@example.org", "password": "password"})

@@ -171,6 +171,34 @@ only_the_commits_of_others_are_changes(void **state)
 	store_close(other);
 }
 
+static void
+every_commit_makes_another_state(void **state)
+{
+	struct store *s = *state;
+	struct store *other = open_store();
+	struct user_id id = add_doctor(s, "doc");
+	uint32_t before = store_state(s);
+
+	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
+	assert_int_equal(store_state(s), before);
+	committed(s, store_user_set_status(s, id, STATUS_BUSY));
+	assert_int_not_equal(store_state(s), before);
+	/* Another's is seen with the next read. */
+	assert_int_equal(status_of(s, id), STATUS_BUSY);
+	before = store_state(s);
+	committed(other, store_user_set_status(other, id, STATUS_ONLINE));
+	assert_int_equal(status_of(s, id), STATUS_ONLINE);
+	assert_int_not_equal(store_state(s), before);
+	before = store_state(s);
+	/* What is rolled back is none. */
+	assert_int_equal(store_begin(other), ERR_OK);
+	assert_int_equal(store_user_set_status(other, id, STATUS_BUSY), ERR_OK);
+	assert_int_equal(store_end(other, ERR_DENIED), ERR_DENIED);
+	assert_int_equal(status_of(s, id), STATUS_ONLINE);
+	assert_int_equal(store_state(s), before);
+	store_close(other);
+}
+
 /* Holds the lock that its argument names, from when it says so in the pipe until it is killed. */
 struct holder {
 	int ready[2];
@@ -294,6 +322,7 @@ main(void)
 		TEST(a_database_that_cannot_be_written_is_refused),
 		TEST(what_is_rolled_back_was_never_there),
 		TEST(only_the_commits_of_others_are_changes),
+		TEST(every_commit_makes_another_state),
 		TEST(a_writer_gives_up_after_the_busy_time_and_readers_do_not_wait),
 		TEST(a_writer_gets_in_as_soon_as_the_lock_is_free),
 		TEST(a_killed_writer_leaves_nothing_half_done),
