@@ -1,5 +1,6 @@
-/* The doorbell's socket: whatever datagrams somebody sends there, each line of the input one of them,
- * draining takes them all, keeps none of the descriptors that came along, and it rings again. */
+/* The doorbell's socket: whatever datagrams somebody sends there, each line of the input one of
+ * them, draining takes them all, keeps none of the descriptors that came along, and it rings again.
+ */
 #include "doorbell/doorbell.h"
 
 #include <errno.h>

@@ -16,7 +16,8 @@ void fuzz_fail(const char *file, int line, const char *what) __attribute__((nore
 char *fuzz_bytes(const void *text, size_t len);
 char *fuzz_string(const void *text, size_t len);
 
-/* Takes the next line off the input, without its end: *LINE, of *LEN bytes. False: there is none. */
+/* Takes the next line off the input, without its end: *LINE, of *LEN bytes. False: there is none.
+ */
 struct fuzz_input {
 	const char *at;
 	size_t left;

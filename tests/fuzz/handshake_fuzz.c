@@ -1,5 +1,6 @@
-/* The head of a WebSocket handshake, as it comes from a stranger: whatever it is, it gets a verdict,
- * and the verdict an answer that is HTTP. Who is let in has sent what RFC 6455 4.2.1 asks for. */
+/* The head of a WebSocket handshake, as it comes from a stranger: whatever it is, it gets a
+ * verdict, and the verdict an answer that is HTTP. Who is let in has sent what RFC 6455 4.2.1 asks
+ * for. */
 #include <stdio.h>
 #include <strings.h>
 
@@ -81,7 +82,8 @@ check_admitted(const char *head, size_t len, const struct config *c, const struc
 	MUST(count_header(head, len, "Sec-WebSocket-Key", &value, &n) == 1);
 	MUST(is_value(value, n, a->key) && n == WEBSOCKET_KEY_LEN);
 	/* It goes into a head of our own making. */
-	MUST(strspn(a->key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") == n);
+	MUST(strspn(a->key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") ==
+	     n);
 	MUST(origin_may(head, len, c));
 	MUST(a->claims.user.v == 7 && a->claims.role == ROLE_DOCTOR);
 	MUST(!a->v1 || count_header(head, len, "Sec-WebSocket-Protocol", &value, &n) == 1);

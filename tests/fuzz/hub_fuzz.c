@@ -1,5 +1,5 @@
-/* The hub, and what comes to it from outside, in the simulation's world and under its rules. The first
- * line of the input chooses settings and people; each that follows is what happens next:
+/* The hub, and what comes to it from outside, in the simulation's world and under its rules. The
+ * first line of the input chooses settings and people; each that follows is what happens next:
  *
  *   c1, v1      person 1 wants to connect, with the seed's dialect or telemed.v1
  *   m0TEXT      the first of all clients says TEXT
@@ -12,8 +12,8 @@
  *   k, q, u     the relay crashes, stops as planned, starts again
  *   a...        people, store and time act by chance, which is the bytes that follow
  *
- * Persons are counted from 1, clients from 0, each round and round. When all has happened, the world
- * comes to rest, as the simulation's does. */
+ * Persons are counted from 1, clients from 0, each round and round. When all has happened, the
+ * world comes to rest, as the simulation's does. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

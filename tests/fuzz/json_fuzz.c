@@ -1,6 +1,7 @@
-/* The JSON gate and both readers behind it, the tree and the slices, against jansson: all take a text,
- * or all refuse it, and they read the same out of it. Where they differ on purpose, strict_is_within() says so. Equal keys, \u0000, lone surrogates,
- * a number beyond a double and text behind the value are refused by both. */
+/* The JSON gate and both readers behind it, the tree and the slices, against jansson: all take a
+ * text, or all refuse it, and they read the same out of it. Where they differ on purpose,
+ * strict_is_within() says so. Equal keys, \u0000, lone surrogates, a number beyond a double and
+ * text behind the value are refused by both. */
 #include "json/json.h"
 
 #include <stdlib.h>

@@ -198,8 +198,8 @@ check_taken(const struct message *m, const struct right *right)
 	MUST((m->id == NULL) == (right->id == NULL));
 	MUST(m->id == NULL || strcmp(m->id, right->id) == 0);
 	if (m->type == MESSAGE_CHAT)
-		check_frame(frame_chat(from, m->to, m->text, 0), "message",
-		    member(right->data, "message"));
+		check_frame(
+		    frame_chat(from, m->to, m->text, 0), "message", member(right->data, "message"));
 	if (m->type == MESSAGE_SIGNAL)
 		check_frame(frame_signal(from, m->data), NULL, right->data);
 	if (m->type == MESSAGE_SET_STATUS)

@@ -1,6 +1,6 @@
-/* A REST request through fcgi-api as it is, from its FastCGI parameters and body to the bytes of the
- * answer, on a database with three users in it. The input is lines NAME=VALUE, an empty line, and
- * the body. "@1" in HTTP_AUTHORIZATION stands for a good token of user 1.
+/* A REST request through fcgi-api as it is, from its FastCGI parameters and body to the bytes of
+ * the answer, on a database with three users in it. The input is lines NAME=VALUE, an empty line,
+ * and the body. "@1" in HTTP_AUTHORIZATION stands for a good token of user 1.
  *
  * Four things are the target's own: libfcgi; bcrypt, which is slow; the end of a transaction, which
  * takes everything back, so that each input begins with the same database; and the hour. */
@@ -205,7 +205,8 @@ set_up(void)
 {
 	log_open("fuzz", (enum log_level)(LOG_ERROR + 1));
 	fuzz_scratch();
-	MUST(store_open(service.paths.database, service.paths.store_lock, &service.store) == ERR_OK);
+	MUST(
+	    store_open(service.paths.database, service.paths.store_lock, &service.store) == ERR_OK);
 	populate(service.store);
 	loading = false;
 }
@@ -250,8 +251,8 @@ header(const char *head, const char *name)
 
 	for (const char *line = head; line[0] != '\r'; line = strstr(line, "\r\n") + 2) {
 		if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
-			snprintf(value, sizeof(value), "%.*s",
-			    (int)strcspn(line + len + 2, "\r"), line + len + 2);
+			snprintf(value, sizeof(value), "%.*s", (int)strcspn(line + len + 2, "\r"),
+			    line + len + 2);
 			return value;
 		}
 	}
@@ -317,7 +318,8 @@ check_body(const char *head, const char *body, int status)
 static void
 check_answer(const char *path, const char *method)
 {
-	static const int statuses[] = { 200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 413, 429 };
+	static const int statuses[] = { 200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 413,
+		429 };
 	const char *head = edge.answer.data;
 	const char *body;
 	bool known = false;

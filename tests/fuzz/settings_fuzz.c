@@ -1,6 +1,6 @@
-/* The settings: each line of the input is NAME=VALUE for the environment (TELEMED_ is left out), and
- * what follows an empty line is the secret's file. What is taken keeps its bounds; what is refused
- * is so in one sentence that names a setting and says nothing of a secret. */
+/* The settings: each line of the input is NAME=VALUE for the environment (TELEMED_ is left out),
+ * and what follows an empty line is the secret's file. What is taken keeps its bounds; what is
+ * refused is so in one sentence that names a setting and says nothing of a secret. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ extern char **environ;
 static bool
 is_path(const char *name)
 {
-	return strcmp(name, "TELEMED_JWT_SECRET_FILE") == 0 || strcmp(name, "TELEMED_DATA_DIR") == 0;
+	return strcmp(name, "TELEMED_JWT_SECRET_FILE") == 0 ||
+	       strcmp(name, "TELEMED_DATA_DIR") == 0;
 }
 
 static void
@@ -77,7 +78,8 @@ check_taken(const struct config *c)
 	struct data_paths p;
 
 	check_number(c->port, 1, 65535);
-	MUST(inet_pton(AF_INET, c->bind, address) == 1 || inet_pton(AF_INET6, c->bind, address) == 1);
+	MUST(inet_pton(AF_INET, c->bind, address) == 1 ||
+	     inet_pton(AF_INET6, c->bind, address) == 1);
 	check_number(c->token_ttl_s, 1, 30 * 86400);
 	check_number(c->session_max_s, 1, 365 * 86400);
 	check_number(c->bcrypt_cost, 4, 15);
@@ -90,7 +92,8 @@ check_taken(const struct config *c)
 	check_number((int)c->secret_len, SECRET_BYTES_MIN, SECRET_BYTES_MAX);
 	/* They go into a header of lighttpd's and of ours. */
 	MUST(strpbrk(c->allowed_origins, "\r\n \"'*") == NULL);
-	MUST(!config_origin_allowed(c, "", "http", "h") && !config_origin_allowed(c, "null", "", ""));
+	MUST(!config_origin_allowed(c, "", "http", "h") &&
+	     !config_origin_allowed(c, "null", "", ""));
 	check_turn(&c->turn);
 	(void)!data_paths_find(c, &p);
 }

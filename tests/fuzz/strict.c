@@ -95,10 +95,8 @@ strict_each(const struct strict *list, strict_fn *fn, void *context)
 	json_t *v;
 	size_t i;
 
-	json_object_foreach (node(list), key, v)
-		fn(context, key, value(v));
-	json_array_foreach (node(list), i, v)
-		fn(context, NULL, value(v));
+	json_object_foreach(node(list), key, v) fn(context, key, value(v));
+	json_array_foreach(node(list), i, v) fn(context, NULL, value(v));
 }
 
 static void
@@ -132,7 +130,8 @@ longest_number(const char *text, size_t len)
 	size_t run = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		bool digit = !quoted && text[i] != '\0' && strchr("+-.0123456789eE", text[i]) != NULL;
+		bool digit = !quoted && text[i] != '\0' &&
+			     strchr("+-.0123456789eE", text[i]) != NULL;
 
 		if (quoted && text[i] == '\\')
 			i++;

@@ -1,4 +1,5 @@
-/* A token as anybody may send it: the raw bytes. Who does not know the key makes none that is taken. */
+/* A token as anybody may send it: the raw bytes. Who does not know the key makes none that is
+ * taken. */
 #include "../unit/token_fixture.h"
 #include "fuzz.h"
 

@@ -77,8 +77,7 @@ words_hand_over(struct world *w, struct said *s, enum role to_role)
 	struct message m;
 
 	if (!read_words(s, &m)) {
-		broken(w, RULE_FRAMES, "message %u cannot be read again",
-		    (unsigned)(s - w->said));
+		broken(w, RULE_FRAMES, "message %u cannot be read again", (unsigned)(s - w->said));
 		return;
 	}
 	m.to_role = to_role;

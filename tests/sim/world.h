@@ -166,8 +166,8 @@ struct said {
 	unsigned padding; /* bytes more */
 	const char *text; /* as it was written, of TEXT_LEN bytes, the caller's; NULL: by us */
 	size_t text_len;
-	unsigned life;	  /* of the hub that has it */
-	unsigned serial;  /* of the call that it made, repeats or ends; 0: none */
+	unsigned life;	 /* of the hub that has it */
+	unsigned serial; /* of the call that it made, repeats or ends; 0: none */
 	unsigned answers;
 	unsigned copies; /* that have arrived */
 	bool refused;	 /* by an error */
@@ -265,8 +265,8 @@ struct world {
 	char why[512];
 };
 
-/* history.c: world_begin() makes people and settings, world_end() lets it come to rest and frees what
- * it has; run_history() is both and random acts between. */
+/* history.c: world_begin() makes people and settings, world_end() lets it come to rest and frees
+ * what it has; run_history() is both and random acts between. */
 extern const char *const rules[RULE__COUNT];
 void world_begin(struct world *w, uint64_t seed);
 void world_end(struct world *w);
@@ -293,8 +293,8 @@ void shell_catch_up(struct world *w, unsigned percent); /* of those that lag */
 void shell_tick(struct world *w);
 void shell_results(struct world *w, unsigned most);
 
-/* words.c: C says TEXT, which must outlive the history; false: it is no message, or not for the hub.
- * What shell_say() does with one. */
+/* words.c: C says TEXT, which must outlive the history; false: it is no message, or not for the
+ * hub. What shell_say() does with one. */
 bool words_say(struct world *w, const struct client *c, const char *text, size_t len);
 void words_hand_over(struct world *w, struct said *s, enum role to_role);
 
