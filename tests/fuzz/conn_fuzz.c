@@ -55,17 +55,18 @@ static struct {
 	struct job *done;
 } db;
 
-int64_t __wrap_clock_monotonic_ms(void);
-int64_t __wrap_clock_wall_ms(void);
+/* The linker puts them in the place of the functions without "__wrap_". */
+int64_t our_monotonic_ms(void) __asm__("__wrap_clock_monotonic_ms");
+int64_t our_wall_ms(void) __asm__("__wrap_clock_wall_ms");
 
 int64_t
-__wrap_clock_monotonic_ms(void)
+our_monotonic_ms(void)
 {
 	return now_ms;
 }
 
 int64_t
-__wrap_clock_wall_ms(void)
+our_wall_ms(void)
 {
 	return INT64_C(1800000000000) + now_ms;
 }
@@ -78,6 +79,7 @@ lws_write(struct lws *wsi, unsigned char *text, size_t len, enum lws_write_proto
 	struct strict *root;
 
 	MUST(!wsi->partial && !wsi->closing);
+	memset(text - LWS_PRE, 0, LWS_PRE); /* its header */
 	if (wsi->fails)
 		return -1;
 	if (protocol != LWS_WRITE_TEXT)

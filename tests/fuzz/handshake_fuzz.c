@@ -103,7 +103,7 @@ check_answer(struct verdict v)
 	buf_init(&out, 4096);
 	gate_answer(v, &out);
 	MUST(!out.failed);
-	MUST(strncmp(out.data, "HTTP/1.1 ", 9) == 0 && atoi(out.data + 9) == v.status);
+	MUST(strncmp(out.data, "HTTP/1.1 ", 9) == 0 && strtol(out.data + 9, NULL, 10) == v.status);
 	MUST((body = strstr(out.data, "\r\n\r\n")) != NULL);
 	body += 4;
 	MUST(count_header(out.data, (size_t)(body - out.data), "Content-Length", &value, &n) == 1);

@@ -16,12 +16,10 @@ struct right {
 static int
 hex(char c)
 {
-	unsigned v;
 	char text[2] = { c, '\0' };
 
-	return c != '\0' && strspn(text, "0123456789abcdefABCDEF") == 1 &&
-		       sscanf(text, "%x", &v) == 1
-		   ? (int)v
+	return c != '\0' && strspn(text, "0123456789abcdefABCDEF") == 1
+		   ? (int)strtoul(text, NULL, 16)
 		   : -1;
 }
 

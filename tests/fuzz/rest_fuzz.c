@@ -127,16 +127,18 @@ FCGX_PutStr(const char *str, int n, FCGX_Stream *stream)
 	return n;
 }
 
-/* The linker puts these in the place of the functions without __wrap_. */
-enum err __wrap_password_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE]);
-enum err __wrap_password_verify(const char *password, const char *hash);
-enum err __wrap_password_verify_nobody(const char *password, int cost);
-enum err __wrap_store_end(struct store *s, enum err so_far);
-enum err __real_store_end(struct store *s, enum err so_far);
-int64_t __wrap_clock_wall_ms(void);
+/* The linker puts what has "__wrap_" in its name in the place of the function without it. */
+#define INSTEAD_OF(name) __asm__("__wrap_" #name)
+enum err make_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE])
+    INSTEAD_OF(password_hash);
+enum err compare_hash(const char *password, const char *hash) INSTEAD_OF(password_verify);
+enum err compare_nothing(const char *password, int cost) INSTEAD_OF(password_verify_nobody);
+enum err take_back(struct store *s, enum err so_far) INSTEAD_OF(store_end);
+enum err real_store_end(struct store *s, enum err so_far) __asm__("__real_store_end");
+int64_t one_hour(void) INSTEAD_OF(clock_wall_ms);
 
 enum err
-__wrap_password_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE])
+make_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE])
 {
 	MUST(password_rule(password) == NULL && cost == config.bcrypt_cost);
 	memset(out, 'h', PASSWORD_HASH_SIZE - 1);
@@ -145,30 +147,30 @@ __wrap_password_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE
 }
 
 enum err
-__wrap_password_verify(const char *password, const char *hash)
+compare_hash(const char *password, const char *hash)
 {
 	MUST(password_rule(password) == NULL && strlen(hash) == PASSWORD_HASH_SIZE - 1);
 	return strcmp(password, "correct horse") == 0 ? ERR_OK : ERR_DENIED;
 }
 
 enum err
-__wrap_password_verify_nobody(const char *password, int cost)
+compare_nothing(const char *password, int cost)
 {
 	MUST(password_rule(password) == NULL && cost == config.bcrypt_cost);
 	return ERR_DENIED;
 }
 
 enum err
-__wrap_store_end(struct store *s, enum err so_far)
+take_back(struct store *s, enum err so_far)
 {
 	if (loading)
-		return __real_store_end(s, so_far);
-	MUST(__real_store_end(s, ERR_CONFLICT) == ERR_CONFLICT);
+		return real_store_end(s, so_far);
+	MUST(real_store_end(s, ERR_CONFLICT) == ERR_CONFLICT);
 	return so_far;
 }
 
 int64_t
-__wrap_clock_wall_ms(void)
+one_hour(void)
 {
 	return NOW_S * INT64_C(1000);
 }
@@ -187,8 +189,7 @@ populate(struct store *s)
 					  .status = STATUS_OFFLINE } };
 		snprintf(a.user.name, sizeof(a.user.name), "N%d", i);
 		snprintf(a.email, sizeof(a.email), "%d@a.example", i);
-		MUST(__wrap_password_hash("correct horse", config.bcrypt_cost, a.password_hash) ==
-		     ERR_OK);
+		MUST(make_hash("correct horse", config.bcrypt_cost, a.password_hash) == ERR_OK);
 		MUST(store_user_create(s, &a, now_ms) == ERR_OK && a.user.id.v == i);
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
 		MUST(token_issue(&service.key, a.user.id, a.user.role, NOW_S, 3600, &tokens[i]) ==
@@ -327,7 +328,7 @@ check_answer(const char *path, const char *method)
 
 	MUST(head != NULL && strncmp(head, "Status: ", 8) == 0);
 	MUST((body = strstr(head, "\r\n\r\n")) != NULL);
-	status = atoi(head + 8);
+	status = (int)strtol(head + 8, NULL, 10);
 	for (size_t i = 0; i < COUNT_OF(statuses); i++)
 		known = known || status == statuses[i];
 	/* There is a database, and there is memory; there is no relay. */
@@ -336,7 +337,7 @@ check_answer(const char *path, const char *method)
 	check_body(head, body + 4, status);
 	MUST((status == 401) == (header(head, "WWW-Authenticate") != NULL) || status == 400);
 	MUST(status != 405 || header(head, "Allow") != NULL);
-	MUST(status != 429 || atoll(header(head, "Retry-After")) > 0);
+	MUST(status != 429 || strtoll(header(head, "Retry-After"), NULL, 10) > 0);
 	MUST(strcmp(method, "HEAD") != 0 || body[4] == '\0');
 }
 

@@ -1,13 +1,15 @@
 #include "strict.h"
 
 #include <jansson.h>
-#include <stdint.h>
 #include <string.h>
 
 static json_t *
 node(const struct strict *v)
 {
-	return (json_t *)(uintptr_t)v;
+	json_t *n;
+
+	memcpy(&n, &v, sizeof(void *)); /* jansson knows no const */
+	return n;
 }
 
 static struct strict *
@@ -91,12 +93,11 @@ strict_number(const struct strict *v, double *out)
 void
 strict_each(const struct strict *list, strict_fn *fn, void *context)
 {
-	const char *key;
-	json_t *v;
-	size_t i;
-
-	json_object_foreach(node(list), key, v) fn(context, key, value(v));
-	json_array_foreach(node(list), i, v) fn(context, NULL, value(v));
+	for (void *at = json_object_iter(node(list)); at != NULL;
+	     at = json_object_iter_next(node(list), at))
+		fn(context, json_object_iter_key(at), value(json_object_iter_value(at)));
+	for (size_t i = 0; i < json_array_size(node(list)); i++)
+		fn(context, NULL, value(json_array_get(node(list), i)));
 }
 
 static void
