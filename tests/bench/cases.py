@@ -72,7 +72,7 @@ def cases(smoke):
              wanted=[Against("cpu_us", 0.8, "node"), Against("per_s", 0.9, "node direct", at_least=True)]),
         Case(f"chat among {behind:,} idle through two lighttpd", "chat",
              {"without": (s.OursThroughTwo, V1), "ours": (s.OursThroughTwo, ("--idle", behind, *V1))}, US, talk, patients=users,
-             shows=("memory", "memory_ws-relay", "memory_lighttpd"),
+             shows=("memory", "memory_ws-relay", "memory_lighttpd", "memory_at_first"),
              wanted=[Against("memory", 16384), Against("cpu_us", 1.1, "without")]),
         Case(f"broadcast to {crowd:,}", "broadcast",
              {"ours": s.Ours, "node": s.Node, "bun": s.Bun, "limit": s.LimitBroadcast, "node, TCP": s.NodeTcp, "bun, TCP": s.BunTcp},

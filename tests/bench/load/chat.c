@@ -4,6 +4,8 @@
 
 #include "load.h"
 
+enum { IDLE_S = 6 };
+
 struct talker {
 	struct shot shot;
 	uint32_t sent;
@@ -125,6 +127,18 @@ measure(struct chat *chat, struct usage *from, struct usage *to, uint64_t *deliv
 	meter_read(to);
 }
 
+/* What is promised is the memory of connections that are idle. The relay waits some seconds to see
+ * that a burst is over before it gives its memory back. */
+static void
+sit_idle(struct chat *chat, struct usage *at_first, struct usage *idle)
+{
+	crowd_settle(&chat->crowd, 0.5);
+	meter_read(at_first);
+	if (chat->o->idle > 0)
+		crowd_run(&chat->crowd, IDLE_S);
+	meter_read(idle);
+}
+
 /* The talkers are connected first; then those who only sit there, several of each user. */
 static bool
 seat_and_connect(struct chat *chat, struct options *o)
@@ -150,7 +164,8 @@ run_chat(struct options *o)
 {
 	struct chat chat = { .o = o, .running = true };
 	struct usage before;
-	struct usage connected;
+	struct usage at_first;
+	struct usage idle;
 	struct usage from;
 	struct usage to;
 	uint64_t delivered;
@@ -161,8 +176,7 @@ run_chat(struct options *o)
 	meter_read(&before);
 	if (!seat_and_connect(&chat, o))
 		return false;
-	crowd_settle(&chat.crowd, 0.5);
-	meter_read(&connected);
+	sit_idle(&chat, &at_first, &idle);
 	for (unsigned i = 0; i < 2 * o->pairs; i++)
 		shot_init(&chat.talkers[i].shot, i, chat.crowd.clients[i ^ 1].account->id, o->text);
 	for (unsigned n = 0; n < o->in_flight; n++) {
@@ -172,7 +186,7 @@ run_chat(struct options *o)
 	measure(&chat, &from, &to, &delivered);
 	drain(&chat, missing);
 	ok = report_chat("chat", &chat, &from, &to, delivered, missing(&chat));
-	report_memory(&before, &connected, o->connections + o->idle);
+	report_memory(&before, &at_first, &idle, o->connections + o->idle);
 	report_count("connections", o->connections + o->idle);
 	report_close();
 	for (unsigned i = 0; i < o->connections; i++)

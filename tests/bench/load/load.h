@@ -85,7 +85,10 @@ void report_count(const char *key, uint64_t value);
 void report_number(const char *key, double value);
 /* seconds, cpu_s, cpu_us (for each of UNITS), parts, own_cpu_s, foreign_cpu_s */
 void report_usage(const struct usage *from, const struct usage *to, uint64_t units);
-void report_memory(const struct usage *from, const struct usage *to, unsigned connections);
+/* memory (bytes a connection, from FROM to IDLE) and its parts, rss of each server, memory_at_first
+ */
+void report_memory(const struct usage *from, const struct usage *at_first, const struct usage *idle,
+    unsigned connections);
 void report_close(void);
 
 /* crowd.c: WebSocket clients. */

@@ -192,21 +192,25 @@ report_usage(const struct usage *from, const struct usage *to, uint64_t units)
 }
 
 void
-report_memory(const struct usage *from, const struct usage *to, unsigned connections)
+report_memory(const struct usage *from, const struct usage *at_first, const struct usage *idle,
+    unsigned connections)
 {
+	int64_t first = 0;
 	int64_t sum = 0;
 
 	for (unsigned g = 0; g < group_count; g++) {
-		int64_t grown = to->rss_bytes[g] - from->rss_bytes[g];
+		int64_t grown = idle->rss_bytes[g] - from->rss_bytes[g];
 		char key[80];
 
 		sum += grown;
+		first += at_first->rss_bytes[g] - from->rss_bytes[g];
 		snprintf(key, sizeof(key), "rss_%.60s", groups[g].name);
-		report_count(key, (uint64_t)to->rss_bytes[g]);
+		report_count(key, (uint64_t)idle->rss_bytes[g]);
 		snprintf(key, sizeof(key), "memory_%.60s", groups[g].name);
 		report_number(key, (double)grown / connections);
 	}
-	report_number("memory", (double)sum / connections); /* bytes a connection */
+	report_number("memory", (double)sum / connections);
+	report_number("memory_at_first", (double)first / connections);
 }
 
 void

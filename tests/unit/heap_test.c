@@ -1,0 +1,102 @@
+/* What a burst took is given back. */
+#include "base/heap.h"
+
+#include <malloc.h>
+
+#include "base/fd.h"
+#include "unit.h"
+
+enum { BLOCKS = 2000, SMALL = 64, LARGE = 32 << 10 };
+
+static long
+resident_pages(void)
+{
+	char text[128] = "";
+	const char *second;
+	size_t len;
+
+	assert_int_equal(file_read("/proc/self/statm", text, sizeof(text) - 1, &len), ERR_OK);
+	second = strchr(text, ' ');
+	assert_non_null(second);
+	return strtol(second, NULL, 10);
+}
+
+/* Large blocks with small ones between them that stay. */
+static void
+burst(void *small[BLOCKS], void *large[BLOCKS])
+{
+	for (int i = 0; i < BLOCKS; i++) {
+		large[i] = malloc(LARGE);
+		small[i] = malloc(SMALL);
+		assert_true(large[i] != NULL && small[i] != NULL);
+		memset(large[i], 'x', LARGE);
+	}
+}
+
+static int
+trims_in(struct heap *h, int ticks)
+{
+	int trims = 0;
+
+	for (int i = 0; i < ticks; i++)
+		trims += heap_tick(h);
+	return trims;
+}
+
+static void
+what_a_burst_took_is_given_back_when_it_is_over(void **state)
+{
+	static void *small[BLOCKS];
+	static void *large[BLOCKS];
+	struct heap h = { 0 };
+	long before = resident_pages();
+	long page = sysconf(_SC_PAGESIZE);
+
+	(void)state;
+	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
+	burst(small, large);
+	if (mallinfo2().uordblks < BLOCKS * LARGE)
+		skip();		     /* it is not glibc's heap, but a sanitizer's */
+	assert_false(heap_tick(&h)); /* it has just grown */
+	for (int i = 0; i < BLOCKS; i++)
+		free(large[i]);
+	assert_true((resident_pages() - before) * page > BLOCKS * (LARGE / 2));
+	assert_int_equal(trims_in(&h, HEAP_CALM_S - 1), 0);
+	assert_true(heap_tick(&h));
+	assert_true((resident_pages() - before) * page < BLOCKS * (LARGE / 4));
+	assert_int_equal(trims_in(&h, 10), 0); /* once is enough */
+	for (int i = 0; i < BLOCKS; i++)
+		free(small[i]);
+}
+
+/* Its readers were slow: nothing grows when it is freed at last. */
+static void
+what_is_freed_late_is_given_back(void **state)
+{
+	static void *small[BLOCKS];
+	static void *large[BLOCKS];
+	struct heap h = { 0 };
+
+	(void)state;
+	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
+	burst(small, large);
+	if (mallinfo2().uordblks < BLOCKS * LARGE)
+		skip();
+	assert_int_equal(trims_in(&h, 10), 0); /* it is in use */
+	for (int i = 0; i < BLOCKS; i++)
+		free(large[i]);
+	assert_int_equal(trims_in(&h, 10), 1);
+	for (int i = 0; i < BLOCKS; i++)
+		free(small[i]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_burst_took_is_given_back_when_it_is_over),
+		cmocka_unit_test(what_is_freed_late_is_given_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
