@@ -97,6 +97,7 @@ lws_callback_on_writable(struct lws *wsi)
 	return 0;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): so libwebsockets declares it */
 void
 lws_close_reason(struct lws *wsi, enum lws_close_status code, unsigned char *text, size_t len)
 {
@@ -111,6 +112,7 @@ lws_close_reason(struct lws *wsi, enum lws_close_status code, unsigned char *tex
 	MUST(known);
 	wsi->closing = true;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 void
 lws_set_timeout(struct lws *wsi, enum pending_timeout reason, int secs)
