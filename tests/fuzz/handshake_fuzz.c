@@ -84,6 +84,7 @@ check_admitted(const char *head, size_t len, const struct config *c, const struc
 	/* It goes into a head of our own making. */
 	MUST(strspn(a->key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") ==
 	     n);
+	MUST(strchr("AQgw", a->key[21]) != NULL); /* the last four bits of sixteen bytes */
 	MUST(origin_may(head, len, c));
 	MUST(a->claims.user.v == 7 && a->claims.role == ROLE_DOCTOR);
 	MUST(!a->v1 || count_header(head, len, "Sec-WebSocket-Protocol", &value, &n) == 1);

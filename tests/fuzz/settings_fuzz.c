@@ -66,8 +66,13 @@ check_turn(const struct turn_settings *t)
 		MUST(url[strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEF0123456789.-:[]?=")] == '\0');
 		relay = relay || t->urls[i].relays;
 	}
-	for (unsigned i = 0; i < t->secret_count; i++)
-		check_number((int)strlen(t->secrets[i].text), 16, 256);
+	for (unsigned i = 0; i < t->secret_count; i++) {
+		const char *secret = t->secrets[i].text;
+
+		check_number((int)strlen(secret), 16, 256);
+		for (; *secret != '\0'; secret++)
+			check_number(*secret, '!', '~');
+	}
 	MUST(relay == (t->secret_count > 0));
 }
 
