@@ -16,25 +16,30 @@ enum { PATH_SIZE = 1024 };
 
 static char running[PATH_SIZE]; /* the file whose turn it is */
 
+/* A sanitizer, where there is one, ends the program by itself, and calls FN before. */
+void at_sanitizers_end(void (*fn)(void)) __asm__("__sanitizer_set_death_callback")
+    __attribute__((weak));
+
 /* A target fails by ending the program: which file it was must not be lost. */
 static void
-say_last_words(int number)
+say_last_words(void)
 {
 	static const char head[] = "not ok 1 - ended by ";
 
+	if (running[0] == '\0')
+		return;
 	(void)!write(STDOUT_FILENO, head, sizeof(head) - 1);
 	(void)!write(STDOUT_FILENO, running, strlen(running));
 	(void)!write(STDOUT_FILENO, "\n", 1);
-	signal(number, SIG_DFL);
-	raise(number);
+	running[0] = '\0';
 }
 
-/* A sanitizer ends it without a signal. */
 static void
-at_exit(void)
+on_signal(int number)
 {
-	if (running[0] != '\0')
-		say_last_words(SIGABRT);
+	say_last_words();
+	signal(number, SIG_DFL);
+	raise(number);
 }
 
 /* DIR is open: a target may have gone into another folder. */
@@ -88,10 +93,11 @@ main(int argc, char **argv)
 
 	snprintf(corpus, sizeof(corpus), "tests/fuzz/corpus/%.*s",
 	    (int)(strlen(name) - strlen("_fuzz")), name);
-	signal(SIGABRT, say_last_words);
-	signal(SIGALRM, say_last_words);
-	if (atexit(at_exit) != 0)
-		return EXIT_FAILURE;
+	signal(SIGABRT, on_signal);
+	if (at_sanitizers_end != NULL)
+		at_sanitizers_end(say_last_words);
+	else
+		signal(SIGSEGV, on_signal);
 	if (argc > 1) {
 		for (int i = 1; i < argc; i++, count++)
 			run_file(here, argv[i]);

@@ -4,6 +4,7 @@
  *
  * Four things are the target's own: libfcgi; bcrypt, which is slow; the end of a transaction, which
  * takes everything back, so that each input begins with the same database; and the hour. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <fcgiapp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include "../../fcgi-api/server.h" /* the relay has one, too */
 #include "auth/password.h"
 #include "base/log.h"
+#include "caller.h"
 #include "fuzz.h"
 #include "router.h"
 #include "store/store_attempt.h"
@@ -341,6 +343,30 @@ check_answer(const char *path, const char *method)
 	MUST(strcmp(method, "HEAD") != 0 || body[4] == '\0');
 }
 
+/* What the throttle knows the peer by is an IPv6 address: one that maps an IPv4 address, or the
+ * first half of one. */
+static void
+check_address(const char *address)
+{
+	struct request q = { .address = address };
+	struct in6_addr a;
+	char key[ADDRESS_KEY_SIZE];
+	bool known = address != NULL && (inet_pton(AF_INET, address, &a) == 1 ||
+					    inet_pton(AF_INET6, address, &a) == 1);
+
+	memset(key, 'x', sizeof(key));
+	caller_address_key(&q, key);
+	MUST(memchr(key, '\0', sizeof(key)) != NULL && known == (key[0] != '\0'));
+	if (!known) {
+		MUST(!caller_is_loopback(&q));
+		return;
+	}
+	MUST(inet_pton(AF_INET6, key, &a) == 1);
+	MUST(IN6_IS_ADDR_V4MAPPED(&a) || memcmp(&a.s6_addr[8], "\0\0\0\0\0\0\0", 8) == 0);
+	MUST(!caller_is_loopback(&q) || strcmp(key, "::") == 0 ||
+	     strncmp(key, "::ffff:127.", 11) == 0);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -360,6 +386,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			add_param(line, len);
 	}
 	edge.params[edge.count] = NULL;
+	check_address(FCGX_GetParam("REMOTE_ADDR", edge.params));
 	edge.body = body = fuzz_bytes(in.at, in.left);
 	edge.left = in.left;
 	edge.stop = edge.accepted = false;
