@@ -20,11 +20,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conn_db.h"
 #include "fuzz.h"
 #include "relay.h"
 #include "strict.h"
 
-enum { PEOPLE = 5, SOCKETS_MAX = 24, TEXT_MAX_BYTES = 1 << 17 };
+enum { SOCKETS_MAX = 24, TEXT_MAX_BYTES = 1 << 17 };
 
 /* libwebsockets' side of a connection. */
 struct lws {
@@ -46,14 +47,6 @@ static struct relay relay;
 static struct buf tokens[PEOPLE + 1];
 static int64_t now_ms;
 static int64_t due_ms;
-
-/* What the database has. */
-static struct {
-	enum status status[PEOPLE + 1];
-	int64_t peer[PEOPLE + 1]; /* whom one is in a call with; 0: nobody */
-	struct job *todo;
-	struct job *done;
-} db;
 
 /* The linker puts them in the place of the functions without "__wrap_". */
 int64_t our_monotonic_ms(void) __asm__("__wrap_clock_monotonic_ms");
@@ -148,130 +141,6 @@ lws_is_final_fragment(struct lws *wsi)
 	return wsi->final;
 }
 
-/* The store's thread, as dispatch.c uses it. */
-
-static void
-append(struct job **list, const struct job *job)
-{
-	struct job *j = malloc(sizeof(*j));
-
-	MUST(j != NULL);
-	*j = *job;
-	j->next = NULL;
-	while (*list != NULL)
-		list = &(*list)->next;
-	*list = j;
-}
-
-bool
-journal_persist(struct journal *j, const struct persist *p)
-{
-	(void)j;
-	append(&db.todo, &(struct job){ .kind = JOB_PERSIST, .persist = *p });
-	return true;
-}
-
-bool
-journal_lookup(struct journal *j, struct user_id user, const char *session, void *cookie)
-{
-	struct job job = { .kind = JOB_LOOKUP, .user.id = user, .cookie = cookie };
-
-	(void)j;
-	snprintf(job.session, sizeof(job.session), "%s", session == NULL ? "" : session);
-	append(&db.todo, &job);
-	return true;
-}
-
-struct job *
-journal_take(struct journal *j)
-{
-	struct job *done = db.done;
-
-	(void)j;
-	db.done = NULL;
-	return done;
-}
-
-/* Two doctors, and patients. */
-static struct user
-row_of(int64_t id)
-{
-	struct user u = { .id = { id }, .role = id <= 2 ? ROLE_DOCTOR : ROLE_PATIENT };
-
-	u.status = db.status[id];
-	snprintf(u.name, sizeof(u.name), "N\"%d\"", (int)id);
-	return u;
-}
-
-static enum err
-start_call(const struct persist *p)
-{
-	if (db.peer[p->user.v] != 0 || db.peer[p->peer.v] != 0)
-		return ERR_CONFLICT;
-	db.peer[p->user.v] = p->peer.v;
-	db.peer[p->peer.v] = p->user.v;
-	return ERR_OK;
-}
-
-static enum err
-apply(const struct persist *p)
-{
-	enum status *status = &db.status[p->user.v];
-
-	switch (p->kind) {
-	case PERSIST_PRESENT:
-		*status = *status == STATUS_OFFLINE ? STATUS_ONLINE : *status;
-		break;
-	case PERSIST_ABSENT:
-		*status = STATUS_OFFLINE;
-		break;
-	case PERSIST_STATUS:
-		*status = p->status;
-		break;
-	case PERSIST_CALL_START:
-		return start_call(p);
-	case PERSIST_CALL_ANSWER:
-		MUST(db.peer[p->user.v] != 0);
-		break;
-	case PERSIST_CALL_END:
-		MUST(db.peer[p->user.v] != 0);
-		db.peer[db.peer[p->user.v]] = 0;
-		db.peer[p->user.v] = 0;
-		break;
-	}
-	return ERR_OK;
-}
-
-static void
-do_job(struct job *j, bool fails)
-{
-	int64_t id = j->kind == JOB_PERSIST ? j->persist.user.v : j->user.id.v;
-	bool known = id >= 1 && id <= PEOPLE;
-
-	if (fails)
-		j->outcome = ERR_SYSTEM;
-	else if (j->kind == JOB_PERSIST)
-		j->outcome = apply(&j->persist);
-	else
-		j->outcome = known ? ERR_OK : ERR_NOT_FOUND;
-	if (known)
-		j->user = row_of(id);
-}
-
-static void
-run_store(bool fails)
-{
-	struct job *next;
-
-	for (struct job *j = db.todo; j != NULL; j = next) {
-		next = j->next;
-		do_job(j, fails);
-		append(&db.done, j);
-		free(j);
-	}
-	db.todo = NULL;
-}
-
 /* The loop. */
 
 static void
@@ -333,7 +202,7 @@ pass_time(unsigned n)
 static void
 admit(int64_t person, bool v1, int64_t ttl_s)
 {
-	struct user user = row_of(person);
+	struct user user = db_row(person);
 	struct lws *wsi = sockets;
 	struct conn_origin origin = { .user = &user, .session = "session", .v1 = v1 };
 
@@ -430,7 +299,7 @@ log_out(const struct lws *wsi)
 	struct job j = { .kind = JOB_REVOKED, .user.id = conn_user_id(wsi->conn) };
 
 	snprintf(j.session, sizeof(j.session), "%s", conn_session(wsi->conn));
-	append(&db.done, &j);
+	db_tells(&j);
 }
 
 static void
@@ -476,11 +345,11 @@ step(const char *line, size_t len)
 	else if (line[0] == 't')
 		pass_time(n);
 	else if (line[0] == 's')
-		run_store(len > 1 && line[1] == 'f');
+		db_run(len > 1 && line[1] == 'f');
 	else if (line[0] == 'r')
 		relay_results(&relay);
 	else if (line[0] == 'h')
-		append(&db.done, &(struct job){ .kind = JOB_CHANGED, .user = row_of(person) });
+		db_tells(&(struct job){ .kind = JOB_CHANGED, .user = db_row(person) });
 	else if (strchr("mfRpPbzognkwy", line[0]) != NULL)
 		socket_step(pick(n), line[0], line + 2, len > 2 ? len - 2 : 0);
 	settle();
@@ -491,7 +360,7 @@ make_tokens(void)
 {
 	for (int i = 1; i <= PEOPLE; i++) {
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&relay.key, (struct user_id){ i }, row_of(i).role,
+		MUST(token_issue(&relay.key, (struct user_id){ i }, db_row(i).role,
 			 clock_wall_ms() / 1000, 86400, &tokens[i]) == ERR_OK);
 	}
 }
@@ -514,9 +383,7 @@ begin(void)
 
 	now_ms = 1000;
 	due_ms = INT64_MAX;
-	memset(&db, 0, sizeof(db));
-	for (int i = 1; i <= PEOPLE; i++)
-		db.status[i] = STATUS_OFFLINE;
+	db_reset();
 	relay.key = (struct token_key){ (const unsigned char *)"0123456789abcdef0123456789abcdef",
 		32 };
 	if (tokens[1].data == NULL)
@@ -539,16 +406,15 @@ end(void)
 			lose(wsi);
 	}
 	MUST(conn_table_count(relay.conns) == 0);
-	run_store(false);
+	db_run(false);
 	relay_results(&relay);
 	pass_time(7);
-	while (db.todo != NULL || db.done != NULL) {
-		run_store(false);
+	while (!db_is_idle()) {
+		db_run(false);
 		relay_results(&relay);
 	}
 	MUST(hub_calls(relay.hub) == 0);
-	for (int64_t i = 1; i <= PEOPLE; i++)
-		MUST(db.peer[i] == 0 && db.status[i] == STATUS_OFFLINE);
+	db_check();
 	hub_free(relay.hub);
 	conn_table_free(relay.conns);
 }
