@@ -27,8 +27,9 @@ LDLIBS = $(shell pkg-config --libs $(PACKAGES))
 SHARED := $(wildcard shared/*/*.c)
 API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
+ADMIN := $(wildcard admin/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c routing.c roster.c calls.c legs.c frame.c message.c)
+HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
@@ -46,7 +47,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 .PHONY: help programs run test sanitize lint format sim screenshots bench fuzz deps clean FORCE
 
-programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay
+programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay $(BUILD)/admin/telemed-admin
 
 help:
 	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
@@ -94,6 +95,9 @@ $(BUILD)/fcgi-api/fcgi-api: $(call objects,$(API)) $(BUILD)/libtelemed.a
 
 $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
+
+$(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: tests
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
@@ -162,6 +166,6 @@ $(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
 	@mkdir -p $(@D)
 	( echo 'static const char schema_$*[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';' ) > $@
 
-$(BUILD)/shared/store/migrate.o: $(SCHEMAS)
+$(BUILD)/shared/store/migrate.o $(BUILD)/tests/unit/store_test.o: $(SCHEMAS)
 
 -include $(shell find build -name '*.d' 2>/dev/null)

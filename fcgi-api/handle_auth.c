@@ -214,6 +214,8 @@ handle_register(struct request *q)
 	email = ruled_field(q, "email", email_rule);
 	password = ruled_field(q, "password", password_rule);
 	a.user.role = role_field(q);
+	a.user.pending = a.user.role == ROLE_DOCTOR &&
+			 q->service->config->doctor_signup == SIGNUP_APPROVE;
 	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
 		return e;
 	snprintf(a.email, sizeof(a.email), "%s", email);

@@ -20,6 +20,8 @@ static const struct {
 	[PROBLEM_BAD_CREDENTIALS] = { 401, "bad_credentials", "The email or the password is wrong",
 	    "Bearer realm=\"telemed\"" },
 	[PROBLEM_DOCTORS_ONLY] = { 403, "doctors_only", "Only doctors may do this", NULL },
+	[PROBLEM_APPROVAL_PENDING] = { 403, "approval_pending", "The account waits for approval",
+	    NULL },
 	[PROBLEM_LOOPBACK_ONLY] = { 403, "loopback_only", "Only this machine may ask for this",
 	    NULL },
 	[PROBLEM_NOT_FOUND] = { 404, "not_found", "There is nothing here", NULL },

@@ -79,5 +79,7 @@ write_user(struct json_writer *w, const char *key, const struct user *u, const c
 		jw_string(w, "email", email);
 	jw_string(w, "role", role_name(u->role));
 	jw_string(w, "status", status_name(u->status));
+	if (u->pending)
+		jw_bool(w, "pending", true);
 	jw_object_end(w);
 }

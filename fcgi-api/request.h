@@ -99,5 +99,6 @@ void reply_kept(struct request *q, const struct kept_answer *kept);
 /* Names what stands in KEPT's body, by its content. */
 void kept_answer_name(struct kept_answer *kept);
 
-/* Writes a user as the member KEY; EMAIL is one's own, or NULL. */
+/* Writes a user as the member KEY; EMAIL is one's own, or NULL. Only a pending doctor has the
+ * member "pending". */
 void write_user(struct json_writer *w, const char *key, const struct user *u, const char *email);

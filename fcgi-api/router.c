@@ -70,6 +70,9 @@ check_access(struct request *q, enum access access)
 		return e;
 	if (access == DOCTORS && q->who.user.role != ROLE_DOCTOR)
 		return refuse(q, PROBLEM_DOCTORS_ONLY, "A patient has no status to set.");
+	if (access == DOCTORS && q->who.user.pending)
+		return refuse(
+		    q, PROBLEM_APPROVAL_PENDING, "An operator has to approve the account first.");
 	return ERR_OK;
 }
 

@@ -8,7 +8,7 @@ enum access {
 	ANYONE,
 	LOOPBACK,  /* the peer is this machine */
 	SIGNED_IN, /* a valid token; q->who is set */
-	DOCTORS,   /* and its user is a doctor */
+	DOCTORS,   /* and its user is a doctor who is not pending */
 };
 
 /* Answers Q with ERR_OK and a reply, or returns ERR_DENIED where it has refused, or ERR_BUSY or

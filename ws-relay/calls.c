@@ -23,8 +23,8 @@ call_new(struct hub *h, struct member *caller, struct member *callee, const char
 	if (id != NULL)
 		snprintf(call->id, sizeof(call->id), "%s", id);
 	else
-		snprintf(call->id, sizeof(call->id), "c%lld-%llu", (long long)h->wall_ms,
-		    (unsigned long long)h->seq + 1);
+		snprintf(call->id, sizeof(call->id), "c%lld-%lld-%u", (long long)h->wall_ms,
+		    (long long)caller->id.v, ++caller->starts);
 	h->calls++;
 	return call;
 }
@@ -204,24 +204,31 @@ to_ended(struct hub *h, struct call *call)
 	member_settle(h, callee);
 }
 
+/* Both become BUSY, or both stop. */
+static void
+both_changed(struct hub *h, const struct call *call)
+{
+	view_changed(h, call->caller.user);
+	view_changed(h, call->callee.user);
+}
+
 /* The one way for a call to change its state, which to_ended() finishes for the last one: what the
  * store has taken is made true and told. */
 static void
 move(struct hub *h, struct call *call, enum call_state to)
 {
-	if (to != CALL_ACTIVE) { /* both become BUSY, or both stop */
-		roster_changed(h, call->caller.user);
-		roster_changed(h, call->callee.user);
-	}
 	if (to == CALL_ENDED) {
-		to_ended(h, call); /* who is told goes by the state that it ended in */
+		both_changed(h, call); /* while they are known */
+		to_ended(h, call);     /* who is told goes by the state that it ended in */
 		return;
 	}
 	call->state = to;
-	if (to == CALL_RINGING)
+	if (to == CALL_RINGING) {
+		both_changed(h, call);
 		to_ringing(h, call);
-	else if (to == CALL_ACTIVE)
+	} else if (to == CALL_ACTIVE) {
 		to_active(h, call);
+	}
 	legs_tell_state(h, call);
 	store_end(h, call);
 }
@@ -305,8 +312,8 @@ calls_persisted(struct hub *h, const struct event *ev)
 static const char *
 start_refusal(struct hub *h, const struct conn *c, const struct message *m, struct member **callee)
 {
-	struct member *to = member_find(h, m->to);
-	enum role to_role = to != NULL ? to->role : m->to_role;
+	enum role to_role;
+	struct member *to = view_addressee(h, c, m, &to_role);
 
 	if (c->user->role != ROLE_PATIENT)
 		return "not_a_patient";
@@ -483,8 +490,7 @@ calls_restore(struct hub *h, const struct live_call *row)
 	if (call == NULL)
 		return;
 	call->state = row->state;
-	roster_changed(h, caller);
-	roster_changed(h, callee);
+	both_changed(h, call);
 	if (row->state == CALL_RINGING) {
 		call_want_end(h, call, CALL_SERVER_RESTART, caller->id);
 		return;

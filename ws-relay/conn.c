@@ -196,6 +196,12 @@ conn_is_v1(const struct connection *c)
 	return c->v1;
 }
 
+uint64_t
+conn_list_revision(const struct connection *c)
+{
+	return c->list_revision;
+}
+
 int64_t
 conn_expires_s(const struct connection *c)
 {
@@ -347,7 +353,7 @@ static bool
 write_list(struct connection *c)
 {
 	uint64_t revision = 0;
-	struct frame *f = c->table->events.list(c->table->events.context, c->v1, &revision);
+	struct frame *f = c->table->events.list(c->table->events.context, c, &revision);
 
 	if (f == NULL) {
 		conn_close(c, CLOSE_INTERNAL);
@@ -438,7 +444,7 @@ conn_send_list(struct connection *c)
 void
 conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
 {
-	if (c->close_code != CLOSE_NONE || c->wsi == NULL || c->list_revision == revision)
+	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
 		return;
 	if (frame == NULL || !socket_is_free(c)) {
 		conn_send_list(c);

@@ -43,7 +43,7 @@ struct conn_events {
 	void (*opened)(void *context, struct connection *c);
 	void (*message)(void *context, struct connection *c, const char *text, size_t len);
 	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
-	struct frame *(*list)(void *context, bool v1,
+	struct frame *(*list)(void *context, struct connection *c,
 	    uint64_t *revision); /* the user list, hub_list(); not the caller's; NULL: no memory */
 };
 
@@ -74,6 +74,7 @@ const struct user *conn_user(
 struct user_id conn_user_id(const struct connection *c);
 const char *conn_session(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
+uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
 int64_t conn_expires_s(const struct connection *c);
 
 /* The client has a newer token, of SESSION, which ends at EXPIRES_S. False: out of memory, and
@@ -96,8 +97,9 @@ void conn_closed(struct connection *c); /* tells lost() and frees */
 void conn_send(struct connection *c, struct frame *frame);
 void conn_send_list(struct connection *c);
 
-/* Sends FRAME, which leads to REVISION of the user list from the one before; a connection on which
- * something waits gets the list itself in its turn instead. FRAME NULL: as well. */
+/* Sends FRAME, which leads to REVISION of the user list from the one before, and takes no
+ * reference; a connection on which something waits gets the list itself in its turn instead. FRAME
+ * NULL: as well. */
 void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <utlist.h>
 
 #include "base/clock.h"
@@ -14,7 +15,8 @@
 
 enum { PARKED_MAX = 1024 };
 
-/* A message to a user whom the hub does not know, while the store is asked who that is. */
+/* A message to a user whom the hub does not know, or not as one whom its sender can reach, while
+ * the store is asked who that is. */
 struct parked {
 	struct lookup lookup;
 	struct relay *relay;
@@ -39,9 +41,9 @@ send_or_close(struct connection *c, struct frame *f)
 }
 
 struct broadcast {
-	struct frame *frame; /* NULL: the user list */
-	struct conn_id except;
-	uint64_t revision;
+	const struct hub *hub;
+	struct frame *frame;
+	struct conn_id from;
 };
 
 static void
@@ -49,25 +51,30 @@ broadcast_one(void *context, struct connection *c)
 {
 	const struct broadcast *b = context;
 
-	if (b->frame == NULL && !conn_is_v1(c))
-		conn_send_list(c);
-	else if (b->frame != NULL && !conn_same(conn_id_of(c), b->except))
+	if (hub_hears(b->hub, conn_id_of(c), b->from))
 		conn_send(c, b->frame);
 }
 
 static void
-presence_one(void *context, struct connection *c)
+announce_one(void *context, struct connection *c)
 {
-	const struct broadcast *b = context;
+	struct relay *r = context;
+	struct conn_id id = conn_id_of(c);
+	uint64_t revision = hub_list_revision(r->hub, id);
+	uint64_t known = conn_list_revision(c);
 
+	if (known == revision)
+		return;
 	if (conn_is_v1(c))
-		conn_send_presence(c, b->frame, b->revision);
+		conn_send_presence(c, hub_presence(r->hub, id, known), revision);
+	else
+		conn_send_list(c);
 }
 
 static void
 carry_out(struct relay *r, const struct effect *e)
 {
-	struct broadcast b = { .frame = e->frame, .except = e->conn };
+	struct broadcast b = { .hub = r->hub, .frame = e->frame, .from = e->conn };
 	struct connection *c = e->conn.v == 0 ? NULL : conn_find_id(r->conns, e->conn);
 
 	switch (e->kind) {
@@ -78,15 +85,12 @@ carry_out(struct relay *r, const struct effect *e)
 	case EFFECT_BROADCAST:
 		conn_each(r->conns, broadcast_one, &b);
 		break;
-	case EFFECT_PRESENCE:
-		b.revision = hub_list_revision(r->hub);
-		conn_each(r->conns, presence_one, &b);
-		break;
 	case EFFECT_LIST:
-		if (e->conn.v == 0)
-			conn_each(r->conns, broadcast_one, &b);
-		else if (c != NULL)
+		if (c != NULL)
 			conn_send_list(c);
+		break;
+	case EFFECT_ANNOUNCE:
+		conn_each(r->conns, announce_one, r);
 		break;
 	case EFFECT_PERSIST:
 		/* Without memory for it, the hub and the store would part ways. What is stored is
@@ -152,7 +156,7 @@ recipient_found(struct lookup *l, const struct job *j)
 	    (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND)) {
 		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
-		m.to_role = j->outcome == ERR_OK ? j->user.role : ROLE_NONE;
+		m.to_role = j->outcome == ERR_OK && !j->user.pending ? j->user.role : ROLE_NONE;
 		relay_event(p->relay,
 		    &(struct event){ .kind = EVENT_MESSAGE, .conn = p->conn, .message = &m });
 	}
@@ -281,7 +285,8 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		send_error(c, &m, "unavailable", "There is no memory for this now");
 	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
 		renew(r, c, &m);
-	} else if (m.to.v == 0 || (hub_knows(r->hub, m.to) && !is_parked(ev.conn, m.to))) {
+	} else if (m.to.v == 0 ||
+		   (hub_reaches(r->hub, ev.conn, m.to) && !is_parked(ev.conn, m.to))) {
 		ev.message = &m;
 		relay_event(r, &ev);
 	} else if (!park(r, ev.conn, m.to, text, len)) {
@@ -301,6 +306,9 @@ on_opened(void *context, struct connection *c)
 		.user = conn_user(c),
 	};
 
+	/* Without it, which only a broken kernel brings about, it is one that says nothing. */
+	if (getrandom(&ev.shown_id, sizeof(ev.shown_id), GRND_NONBLOCK) != sizeof(ev.shown_id))
+		ev.shown_id = 0;
 	relay_event(context, &ev);
 }
 
@@ -311,11 +319,11 @@ on_lost(void *context, struct connection *c)
 }
 
 static struct frame *
-newest_list(void *context, bool v1, uint64_t *revision)
+newest_list(void *context, struct connection *c, uint64_t *revision)
 {
 	struct relay *r = context;
 
-	return hub_list(r->hub, v1, revision);
+	return hub_list(r->hub, conn_id_of(c), revision);
 }
 
 const struct conn_events relay_conn_events = {

@@ -44,6 +44,38 @@ frame_end(struct frame_builder *b)
 	return f;
 }
 
+void
+frame_stem_keep(struct frame_stem *s)
+{
+	s->len = s->b.buf.len;
+	s->comma = s->b.w.comma;
+}
+
+void
+frame_stem_fini(struct frame_stem *s)
+{
+	buf_fini(&s->b.buf);
+	*s = (struct frame_stem){ .len = 0 };
+}
+
+struct json_writer *
+frame_stem_grow(struct frame_stem *s)
+{
+	s->b.buf.len = s->len;
+	s->b.w.comma = s->comma;
+	return &s->b.w;
+}
+
+struct frame *
+frame_stem_end(struct frame_stem *s)
+{
+	struct frame *f = frame_end(&s->b);
+
+	if (f == NULL)
+		frame_stem_fini(s);
+	return f;
+}
+
 /* {"type":TYPE,...: the caller goes on, and closes with finish(). */
 static struct json_writer *
 start(struct frame_builder *b, const char *type)
@@ -221,14 +253,15 @@ frame_ack_status(const char *id, enum status status)
 }
 
 void
-frame_write_user(struct json_writer *w, const char *key, struct user_id id, const char *name,
-    enum role role, enum status status)
+frame_write_user(struct json_writer *w, const char *key, const struct shown_user *u)
 {
 	jw_object(w, key);
-	jw_int(w, "id", id.v);
-	jw_string(w, "name", name);
-	jw_string(w, "role", role_name(role));
-	jw_string(w, "status", status_name(status));
+	jw_int(w, "id", u->id.v);
+	jw_string(w, "name", u->name);
+	jw_string(w, "role", role_name(u->role));
+	jw_string(w, "status", status_name(u->status));
+	if (u->pending)
+		jw_bool(w, "pending", true);
 	jw_object_end(w);
 }
 

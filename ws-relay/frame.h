@@ -37,6 +37,24 @@ struct frame_builder {
 void frame_begin(struct frame_builder *b);
 MUST_USE struct frame *frame_end(struct frame_builder *b);
 
+/* A message that many get, each with an end of her own: what all have of it is serialised once, and
+ * the end is written over the last one's. begin with frame_begin(&stem.b), write what all have,
+ * leave its objects and arrays open, and keep. */
+struct frame_stem {
+	struct frame_builder b;
+	size_t len;
+	bool comma;
+};
+void frame_stem_keep(struct frame_stem *s);
+void frame_stem_fini(struct frame_stem *s); /* fine on one that is all zero, and leaves it so */
+
+/* Where the next end is to be written; the last one is gone, and with it the frame that had it. */
+struct json_writer *frame_stem_grow(struct frame_stem *s);
+
+/* The whole message, until the next frame_stem_grow(): no reference can be kept. NULL: out of
+ * memory, and S is as after frame_stem_fini(). */
+MUST_USE struct frame *frame_stem_end(struct frame_stem *s);
+
 /* The messages of docs/protocol.md, "Server to client". ID is the client's own, or NULL. Each
  * returns a frame of the caller's, or NULL when out of memory. */
 struct frame *frame_error(const char *code, const char *message, const char *re, const char *id);
@@ -65,6 +83,13 @@ struct frame *frame_call_refused(
 struct frame *frame_call_state(const char *call_id, enum call_state state, struct user_id peer,
     struct user_id missing, int64_t resume_in_ms);
 
-/* A user: an element of a users message (KEY is NULL), or the member KEY. */
-void frame_write_user(struct json_writer *w, const char *key, struct user_id id, const char *name,
-    enum role role, enum status status);
+/* A user as she is shown: an element of a users message (KEY is NULL), or the member KEY. Only a
+ * pending doctor has the member "pending". */
+struct shown_user {
+	struct user_id id;
+	const char *name;
+	enum role role;
+	enum status status;
+	bool pending;
+};
+void frame_write_user(struct json_writer *w, const char *key, const struct shown_user *u);

@@ -170,9 +170,8 @@ announce_list(struct hub *h)
 {
 	if (!h->list_due || h->loading || h->now_ms < h->list_next_ms)
 		return;
-	hub_effect(h, EFFECT_LIST);
-	hub_effect(h, EFFECT_PRESENCE)->frame = roster_presence(h);
-	roster_announced(h);
+	view_announce(h);
+	hub_effect(h, EFFECT_ANNOUNCE);
 	h->list_next_ms = h->now_ms + h->settings.list_interval_ms;
 }
 
@@ -186,6 +185,13 @@ hub_deadline(const struct hub *h)
 			due = h->timers[kind]->due_ms;
 	}
 	return due;
+}
+
+/* What needs a call is answered by its own handler: a pending doctor has none. */
+static bool
+of_calls(enum message_type type)
+{
+	return type != MESSAGE_CHAT && type != MESSAGE_SIGNAL && type != MESSAGE_SET_STATUS;
 }
 
 static void
@@ -203,7 +209,10 @@ on_message(struct hub *h, struct conn *c, const struct message *m)
 		[MESSAGE_SET_STATUS] = route_set_status,
 	};
 
-	handlers[m->type](h, c, m);
+	if (c->user->pending && !of_calls(m->type))
+		send_error(h, c, m, "forbidden", "The account waits for approval");
+	else
+		handlers[m->type](h, c, m);
 }
 
 static void
@@ -219,7 +228,7 @@ write_limits(const struct hub *h, struct json_writer *w)
 
 /* The first message to a v1 connection. */
 static struct frame *
-make_welcome(const struct hub *h, const struct conn *c, int64_t token_expires_ms)
+make_welcome(const struct hub *h, const struct conn *c, const struct event *ev)
 {
 	const struct member *m = c->user;
 	char text[RFC3339_SIZE];
@@ -228,8 +237,8 @@ make_welcome(const struct hub *h, const struct conn *c, int64_t token_expires_ms
 	frame_begin(&b);
 	jw_object(&b.w, NULL);
 	jw_string(&b.w, "type", "welcome");
-	frame_write_user(&b.w, "user", m->id, m->name, m->role, member_status(m));
-	snprintf(text, sizeof(text), "%llx", (unsigned long long)c->id.v);
+	view_write_user(m, "user", &b.w);
+	snprintf(text, sizeof(text), "%llx", (unsigned long long)ev->shown_id);
 	jw_string(&b.w, "connectionId", text);
 	jw_string(&b.w, "version", TELEMED_VERSION);
 	jw_int(&b.w, "heartbeatMs", h->settings.heartbeat_ms);
@@ -238,7 +247,7 @@ make_welcome(const struct hub *h, const struct conn *c, int64_t token_expires_ms
 	jw_int(&b.w, "minMs", RECONNECT_MIN_MS);
 	jw_int(&b.w, "maxMs", RECONNECT_MAX_MS);
 	jw_object_end(&b.w);
-	jw_string(&b.w, "tokenExpiresAt", clock_rfc3339(token_expires_ms, text));
+	jw_string(&b.w, "tokenExpiresAt", clock_rfc3339(ev->expires_ms, text));
 	calls_write_active(m, &b.w);
 	jw_object_end(&b.w);
 	return frame_end(&b);
@@ -253,9 +262,9 @@ on_connected(struct hub *h, const struct event *ev)
 	if ((c = conn_find(h, ev->conn)) == NULL)
 		return;
 	if (c->v1)
-		send_frame(h, c->id, make_welcome(h, c, ev->expires_ms));
+		send_frame(h, c->id, make_welcome(h, c, ev));
 	if (HASH_COUNT(h->members) <= h->settings.list_fresh_max)
-		roster_forget_lists(h);
+		view_forget_lists(h);
 	hub_effect(h, EFFECT_LIST)->conn = ev->conn;
 	if (c->user->farewell != NULL) {
 		if (c->v1)
@@ -363,6 +372,7 @@ hub_new(const struct hub_settings *settings)
 		return NULL;
 	h->settings = *settings;
 	h->loading = true;
+	view_init(h);
 	return h;
 }
 
@@ -378,24 +388,8 @@ hub_free(struct hub *h)
 		free(w);
 	}
 	roster_free(h);
-	roster_forget_lists(h);
-	free(h->gone);
+	view_free(h);
 	free(h);
-}
-
-uint64_t
-hub_list_revision(const struct hub *h)
-{
-	return h->list_revision;
-}
-
-bool
-hub_knows(const struct hub *h, struct user_id user)
-{
-	struct member *m = NULL;
-
-	HASH_FIND(hh, h->members, &user, sizeof(user), m);
-	return m != NULL;
 }
 
 unsigned

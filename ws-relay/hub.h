@@ -15,6 +15,7 @@
 struct hub;
 
 struct hub_settings {
+	enum visibility visibility;
 	int64_t presence_grace_ms; /* from the loss of the last connection to OFFLINE */
 	int64_t ring_timeout_ms;
 	int64_t call_grace_ms; /* how long a party of a call may be gone */
@@ -76,6 +77,8 @@ struct event {
 	enum event_kind kind;
 	struct conn_id conn;
 	bool v1;	    /* connected: it has asked for telemed.v1 */
+	uint64_t shown_id;  /* connected: what it is called to its client; random, for a number
+			       would tell how many there are */
 	int64_t expires_ms; /* connected: when its token ends, on the wall clock */
 	const struct user *user;
 	const struct message *message;
@@ -87,12 +90,11 @@ struct event {
 
 enum effect_kind {
 	EFFECT_SEND,	  /* FRAME to CONN */
-	EFFECT_BROADCAST, /* FRAME to every connection but CONN */
-	EFFECT_PRESENCE,  /* FRAME, what has changed in the user list, to every v1 connection that
-			   * has the list before it; a v1  connection that lags is to get the newest
-			   * list instead */
-	EFFECT_LIST,	  /* the user list, hub_list(), to CONN, or to every connection but the v1
-			     ones where it is 0 */
+	EFFECT_BROADCAST, /* FRAME to every connection but CONN that hub_hears() it */
+	EFFECT_LIST,	  /* the user list, hub_list(), to CONN */
+	EFFECT_ANNOUNCE,  /* to every connection that has not been sent its hub_list_revision():
+			   * hub_presence() to one of v1 that has the list before it, hub_list() to
+			   * all others */
 	EFFECT_PERSIST,
 };
 
@@ -127,17 +129,28 @@ void effects_fini(struct effects *fx); /* gives its frames back */
  * event. */
 int64_t hub_deadline(const struct hub *h);
 
-/* The users message, serialised once for each announcement and shared: as of the last one, or
- * newer; what has changed since is about to be announced. So of a crowd that connects at once (past
- * list_fresh_max) all are sent one list, and not one each, which would be quadratic. The hub's:
- * take a reference to keep it. NULL: out of memory. *REVISION is the state that it shows. */
-struct frame *hub_list(struct hub *h, bool v1, uint64_t *revision);
+/* The users message for CONN: as of the last announcement, or newer; what has changed since is
+ * about to be announced. What all of an audience are shown is serialised once for each
+ * announcement, so of a crowd that connects at once (past list_fresh_max) all are sent one list,
+ * and not one each, which would be quadratic; only its end is CONN's own. The hub's, until the next
+ * call of this: to be written at once. NULL: out of memory, or CONN is gone. *REVISION is the state
+ * that it shows. */
+struct frame *hub_list(struct hub *h, struct conn_id conn, uint64_t *revision);
 
-/* Counts the states of the list: who has been sent this one needs no other. */
-uint64_t hub_list_revision(const struct hub *h);
+/* The presence message of the EFFECT_ANNOUNCE that is being carried out, for CONN, of v1, which was
+ * last sent the list of revision KNOWN. The hub's as hub_list()'s is. NULL: it needs the list. */
+struct frame *hub_presence(struct hub *h, struct conn_id conn, uint64_t known);
 
-/* Does the hub know USER, so that a message to her needs no look-up of to_role? */
-bool hub_knows(const struct hub *h, struct user_id user);
+/* Counts the states of the list as CONN's user is shown it, so that nothing can be told from it
+ * about whom she is not shown: who has been sent this one needs no other. 0: CONN is gone. */
+uint64_t hub_list_revision(const struct hub *h, struct conn_id conn);
+
+/* Does CONN get what the user of FROM says to all? */
+bool hub_hears(const struct hub *h, struct conn_id conn, struct conn_id from);
+
+/* Does the hub know USER, as one whom CONN's can reach, so that a message to her needs no look-up
+ * of to_role? One whom she cannot reach is looked up as one whom nobody knows is. */
+bool hub_reaches(const struct hub *h, struct conn_id conn, struct user_id user);
 
 /* How many connections USER has; and how many calls are live. */
 unsigned hub_connections(const struct hub *h, struct user_id user);

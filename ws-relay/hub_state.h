@@ -52,7 +52,14 @@ struct member {
 	unsigned conn_count;
 	unsigned writes; /* presence on its way to the store: until it is there, what the store says
 			    of it is old */
+	bool pending;	 /* a doctor whom nobody has approved yet */
 	bool changed;	 /* in hub->changed: since the list was announced */
+	uint64_t changed_in;   /* the announcement that tells, or told, of her last change */
+	unsigned told;	       /* a bit for each audience that may have her in its list */
+	uint64_t own_revision; /* counts, beside her audience's, what she alone is shown: herself */
+	uint64_t whole_from;   /* she sees others than before: a list older than this one is not
+				  to be mended */
+	unsigned starts;       /* calls that she has started without a callId */
 	struct member *changed_prev;
 	struct member *changed_next;
 	struct frame *farewell;	      /* call_end for her next connection; NULL: none */
@@ -125,10 +132,20 @@ struct status_write {
 	struct status_write *next;
 };
 
-/* The user list, serialised at its first use after an announcement. */
-struct kept_list {
-	struct frame *frame; /* NULL: not yet */
-	uint64_t revision;
+/* What an audience is shown. */
+struct view {
+	uint64_t revision; /* counts the states of its list */
+	bool listed;	   /* LIST is there, as of LIST_REVISION */
+	struct frame_stem list;
+	uint64_t list_revision;
+	bool told; /* PRESENCE, of the last announcement, is there */
+	struct frame_stem presence;
+};
+
+/* A user who is not known any more. */
+struct gone {
+	struct user_id id;
+	unsigned told; /* as it was */
 };
 
 struct hub {
@@ -142,14 +159,14 @@ struct hub {
 	uint64_t seq; /* the last one given out */
 	bool loading; /* until EVENT_LOADED */
 
-	struct kept_list lists[2]; /* the second for v1, with its revision in it */
+	struct view views[AUDIENCE__COUNT];
+	uint64_t announcements; /* so far */
 	struct member
-	    *changed; /* who is shown in another way than when the list was announced last */
-	struct user_id *gone; /* and who is not known any more */
+	    *changed;	   /* who is shown in another way than when the list was announced last */
+	struct gone *gone; /* and who is not known any more */
 	unsigned gone_count;
 	unsigned gone_cap;
-	bool gone_lost; /* there was no memory for one of them: v1 needs a new list */
-	uint64_t list_revision;
+	bool gone_lost;	      /* there was no memory for one of them: v1 needs a new list */
 	bool list_due;	      /* somebody has not been told of the last change */
 	int64_t list_next_ms; /* not before this */
 
@@ -192,15 +209,10 @@ struct conn *conn_find(struct hub *h, struct conn_id id);     /* NULL: gone */
 enum status member_status(const struct member *m);	      /* as all see it: BUSY in a call */
 void member_settle(
     struct hub *h, struct member *m); /* forgets M where nobody has to know it any more */
-void roster_changed(struct hub *h, struct member *m); /* the list is another one now */
 void roster_connected(struct hub *h, const struct event *ev);
 void roster_farewell(struct hub *h, struct member *m, struct frame *end,
     struct frame *state);				    /* takes over both references */
 void roster_farewell_over(struct hub *h, struct member *m); /* told, or TIMER_FAREWELL */
-struct frame *roster_presence(
-    struct hub *h);		      /* the presence message since the last; NULL: send the list */
-void roster_announced(struct hub *h); /* all know of what has changed */
-void roster_forget_lists(struct hub *h);
 void roster_lost(struct hub *h, struct conn *c);
 void roster_row(struct hub *h, const struct user *u);
 void roster_was_present(struct hub *h, struct user_id id);
@@ -209,6 +221,28 @@ void roster_persisted(struct hub *h, const struct event *ev);
 void roster_presence_over(struct hub *h, struct member *m); /* TIMER_PRESENCE */
 void roster_presence_retry(struct hub *h, struct member *m);
 void roster_free(struct hub *h);
+
+/* view.c: what each is shown of the others, and whom she can reach. */
+bool member_sees(const struct hub *h, const struct member *m, const struct member *other);
+bool member_is_listed(const struct member *m); /* is she shown to those who see her? */
+
+/* M is shown in another way now, or no more; of one who is not shown any more, this can be said
+ * before it is so. */
+void view_changed(struct hub *h, struct member *m);
+void view_forget(struct hub *h, struct member *m); /* M is about to be forgotten */
+
+/* M's role, or whether she is pending, changes to this: she sees others than before. */
+void view_admit(struct hub *h, struct member *m, enum role role, bool pending);
+void view_announce(struct hub *h);     /* makes what hub_presence() gives */
+void view_forget_lists(struct hub *h); /* those that are not the newest */
+void view_init(struct hub *h);
+void view_free(struct hub *h);
+void view_write_user(const struct member *m, const char *key, struct json_writer *w);
+
+/* Whom M, from C, is to, as far as C's user may know: *ROLE is ROLE_NONE where there is nobody.
+ * NULL: the hub does not know her. */
+struct member *view_addressee(
+    struct hub *h, const struct conn *c, const struct message *m, enum role *role);
 
 /* calls.c: the state machine of a call. */
 void calls_start(struct hub *h, struct conn *c, const struct message *m);

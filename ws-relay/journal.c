@@ -143,6 +143,7 @@ publish(struct journal *jl, struct job_list *jobs)
 static void
 do_lookup(struct store *s, struct job *j)
 {
+	metric_add(METRIC_LOOKUPS, 1);
 	j->outcome = j->session[0] == '\0' ? ERR_OK : store_session_check(s, j->session);
 	if (j->outcome == ERR_OK)
 		j->outcome = store_user_row(s, j->user.id, &j->user);

@@ -40,8 +40,8 @@ struct message {
 	    *type_text; /* as the client wrote it; NULL: none, or one too long to be said again */
 	const char *id; /* NULL: none */
 	struct user_id to;    /* 0: none */
-	enum role to_role;    /* of a TO whom the hub does not know: looked up by the caller;
-				 ROLE_NONE: no such user */
+	enum role to_role;    /* of a TO for whom hub_reaches() is false: looked up by the caller;
+				 ROLE_NONE: there is no such user, or she is pending */
 	struct json_raw text; /* chat: the string, to be passed on as it was written */
 	enum signal_kind signal;
 	struct json_raw data;  /* signal: all of "data", likewise */

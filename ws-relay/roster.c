@@ -32,131 +32,6 @@ member_status(const struct member *m)
 	return m->status;
 }
 
-/* M is shown in another way, or no more, or anew. */
-void
-roster_changed(struct hub *h, struct member *m)
-{
-	h->list_revision++;
-	h->list_due = true;
-	if (m->changed)
-		return;
-	m->changed = true;
-	DL_APPEND2(h->changed, m, changed_prev, changed_next);
-}
-
-/* Notes that M, whom some clients have in their list, is about to be forgotten. */
-static void
-note_gone(struct hub *h, const struct member *m)
-{
-	unsigned cap = h->gone_cap == 0 ? 16 : h->gone_cap * 2;
-	struct user_id *gone;
-
-	if (h->gone_count == h->gone_cap) {
-		if ((gone = reallocarray(h->gone, cap, sizeof(*gone))) == NULL) {
-			h->gone_lost = true;
-			return;
-		}
-		h->gone = gone;
-		h->gone_cap = cap;
-	}
-	h->gone[h->gone_count++] = m->id;
-}
-
-/* Everyone connected (or just gone), and every doctor who is not OFFLINE. */
-static bool
-is_listed(const struct member *m)
-{
-	return m->present || (m->role == ROLE_DOCTOR && member_status(m) != STATUS_OFFLINE);
-}
-
-static struct frame *
-make_list(struct hub *h, bool v1)
-{
-	struct frame_builder b;
-
-	frame_begin(&b);
-	jw_object(&b.w, NULL);
-	jw_string(&b.w, "type", "users");
-	if (v1)
-		jw_int(&b.w, "rev", (int64_t)h->list_revision);
-	jw_array(&b.w, "users");
-	for (const struct member *m = h->members; m != NULL; m = m->hh.next) {
-		if (is_listed(m))
-			frame_write_user(&b.w, NULL, m->id, m->name, m->role, member_status(m));
-	}
-	jw_array_end(&b.w);
-	jw_object_end(&b.w);
-	return frame_end(&b);
-}
-
-struct frame *
-hub_list(struct hub *h, bool v1, uint64_t *revision)
-{
-	struct kept_list *list = &h->lists[v1];
-
-	if (list->frame == NULL) {
-		list->frame = make_list(h, v1);
-		list->revision = h->list_revision;
-	}
-	*revision = list->revision;
-	return list->frame;
-}
-
-void
-roster_forget_lists(struct hub *h)
-{
-	for (unsigned i = 0; i < COUNT_OF(h->lists); i++) {
-		frame_unref(h->lists[i].frame);
-		h->lists[i].frame = NULL;
-	}
-}
-
-struct frame *
-roster_presence(struct hub *h)
-{
-	struct frame_builder b;
-
-	if (h->gone_lost)
-		return NULL;
-	frame_begin(&b);
-	jw_object(&b.w, NULL);
-	jw_string(&b.w, "type", "presence");
-	jw_int(&b.w, "rev", (int64_t)h->list_revision);
-	jw_array(&b.w, "set");
-	for (const struct member *m = h->changed; m != NULL; m = m->changed_next) {
-		if (is_listed(m))
-			frame_write_user(&b.w, NULL, m->id, m->name, m->role, member_status(m));
-	}
-	jw_array_end(&b.w);
-	jw_array(&b.w, "del");
-	for (const struct member *m = h->changed; m != NULL; m = m->changed_next) {
-		if (!is_listed(m))
-			jw_int(&b.w, NULL, m->id.v);
-	}
-	for (unsigned i = 0; i < h->gone_count; i++) {
-		if (member_find(h, h->gone[i]) == NULL) /* who is back is among those above */
-			jw_int(&b.w, NULL, h->gone[i].v);
-	}
-	jw_array_end(&b.w);
-	jw_object_end(&b.w);
-	return frame_end(&b);
-}
-
-void
-roster_announced(struct hub *h)
-{
-	struct member *m;
-
-	while ((m = h->changed) != NULL) {
-		m->changed = false;
-		DL_DELETE2(h->changed, m, changed_prev, changed_next);
-	}
-	roster_forget_lists(h);
-	h->gone_count = 0;
-	h->gone_lost = false;
-	h->list_due = false;
-}
-
 static struct member *
 member_new(struct hub *h, const struct user *u)
 {
@@ -164,7 +39,11 @@ member_new(struct hub *h, const struct user *u)
 
 	if (m == NULL)
 		return NULL;
-	*m = (struct member){ .id = u->id, .role = u->role, .status = u->status, .hashed = true };
+	*m = (struct member){ .id = u->id,
+		.role = u->role,
+		.status = u->status,
+		.pending = u->pending,
+		.hashed = true };
 	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
 	timer_init(&m->retry_timer, TIMER_PRESENCE_RETRY, m);
 	timer_init(&m->farewell_timer, TIMER_FAREWELL, m);
@@ -186,10 +65,7 @@ member_free(struct hub *h, struct member *m)
 	timer_disarm(h, &m->farewell_timer);
 	frame_unref(m->farewell);
 	frame_unref(m->farewell_state);
-	if (m->changed) {
-		note_gone(h, m);
-		DL_DELETE2(h->changed, m, changed_prev, changed_next);
-	}
+	view_forget(h, m);
 	HASH_DEL(h->members, m);
 	free(m->name);
 	free(m);
@@ -199,8 +75,9 @@ void
 member_settle(struct hub *h, struct member *m)
 {
 	bool has_writes = m->writes > 0 || m->retry_timer.due_ms != 0;
+	bool is_needed = m->present || (member_is_listed(m) && !m->pending);
 
-	if (!h->loading && !is_listed(m) && m->call == NULL && m->farewell == NULL && !has_writes)
+	if (!h->loading && !is_needed && m->call == NULL && m->farewell == NULL && !has_writes)
 		member_free(h, m);
 }
 
@@ -211,15 +88,18 @@ member_update(struct hub *h, struct member *m, const struct user *u)
 	enum status status = m->writes > 0 ? m->status : u->status;
 	char *name = NULL;
 
-	if (m->role == u->role && m->status == status && strcmp(m->name, u->name) == 0)
+	bool admitted = m->role != u->role || m->pending != u->pending;
+
+	if (!admitted && m->status == status && strcmp(m->name, u->name) == 0)
 		return;
 	if (strcmp(m->name, u->name) != 0 && (name = strdup(u->name)) != NULL) {
 		free(m->name);
 		m->name = name;
 	}
-	m->role = u->role;
+	if (admitted)
+		view_admit(h, m, u->role, u->pending);
 	m->status = status;
-	roster_changed(h, m);
+	view_changed(h, m);
 }
 
 void
@@ -230,9 +110,10 @@ roster_row(struct hub *h, const struct user *u)
 	if (m != NULL) {
 		member_update(h, m, u);
 		member_settle(h, m);
-	} else if (h->loading || (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE)) {
+	} else if (h->loading ||
+		   (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE && !u->pending)) {
 		if ((m = member_new(h, u)) != NULL)
-			roster_changed(h, m);
+			view_changed(h, m);
 	}
 }
 
@@ -269,7 +150,7 @@ roster_connected(struct hub *h, const struct event *ev)
 		if (m->status == STATUS_OFFLINE)
 			m->status = STATUS_ONLINE;
 		store_presence_of(h, m);
-		roster_changed(h, m);
+		view_changed(h, m);
 	}
 	return;
 no_memory:
@@ -317,7 +198,7 @@ roster_presence_over(struct hub *h, struct member *m)
 	m->present = false;
 	m->status = STATUS_OFFLINE;
 	store_presence_of(h, m);
-	roster_changed(h, m);
+	view_changed(h, m);
 	member_settle(h, m);
 }
 
@@ -343,7 +224,7 @@ roster_persisted(struct hub *h, const struct event *ev)
 	 * more. */
 	if (m->writes == 0 && ev->status != STATUS_NONE && m->status != ev->status) {
 		m->status = ev->status;
-		roster_changed(h, m);
+		view_changed(h, m);
 	}
 	member_settle(h, m);
 }

@@ -35,14 +35,15 @@ ack_delivered(struct hub *h, const struct conn *c, const struct message *m, unsi
 static void
 send_directly(struct hub *h, struct conn *c, const struct message *m, struct frame *frame)
 {
-	const struct member *to = member_find(h, m->to);
+	enum role role;
+	const struct member *to = view_addressee(h, c, m, &role);
 	unsigned n = 0;
 
 	if (frame == NULL) {
 		send_frame(h, c->id, NULL);
 		return;
 	}
-	if (to == NULL && m->to_role == ROLE_NONE) {
+	if (role == ROLE_NONE) {
 		frame_unref(frame);
 		send_error(h, c, m, "not_found", "There is no user of this id");
 		return;
@@ -55,6 +56,19 @@ send_directly(struct hub *h, struct conn *c, const struct message *m, struct fra
 		send_error(h, c, m, "recipient_offline", "The user is not connected");
 	else
 		ack_delivered(h, c, m, n);
+}
+
+/* How many connections get what C says to all. */
+static unsigned
+count_hearers(const struct hub *h, const struct conn *c)
+{
+	unsigned n = 0;
+
+	for (const struct conn *to = h->conns; to != NULL; to = to->hh.next) {
+		if (to != c && member_sees(h, c->user, to->user))
+			n++;
+	}
+	return n;
 }
 
 void
@@ -74,19 +88,23 @@ route_chat(struct hub *h, struct conn *c, const struct message *m)
 	e = hub_effect(h, EFFECT_BROADCAST);
 	e->conn = c->id;
 	e->frame = frame;
-	ack_delivered(h, c, m, HASH_COUNT(h->conns) - 1);
+	if (m->id != NULL)
+		ack_delivered(h, c, m, count_hearers(h, c));
 }
 
 void
 route_signal(struct hub *h, struct conn *c, const struct message *m)
 {
-	const struct member *to = member_find(h, m->to);
+	enum role role;
+	const struct member *to = view_addressee(h, c, m, &role);
 	const struct call *call = c->user->call;
 
 	if (call != NULL && to != NULL && to->call == call && to != c->user)
 		calls_signal(h, c, m);
 	else if (call != NULL || (to != NULL && to->call != NULL))
 		send_error(h, c, m, "no_call", "One of the two is in a call with somebody else");
+	else if (role != ROLE_NONE && h->settings.visibility == VISIBILITY_SCOPED)
+		send_error(h, c, m, "no_call", "There is no call between the two");
 	else
 		send_directly(h, c, m, frame_signal(c->user->id, m->data));
 }
@@ -131,7 +149,7 @@ route_status_persisted(struct hub *h, const struct event *ev)
 	free(w);
 	if (ev->outcome == ERR_OK && m != NULL && m->writes == 0 && m->status != ev->status) {
 		m->status = ev->status;
-		roster_changed(h, m);
+		view_changed(h, m);
 		member_settle(h, m);
 	}
 }

@@ -420,6 +420,7 @@ static bool
 start_relay(struct server *s, const struct config *c)
 {
 	const struct hub_settings settings = {
+		.visibility = (enum visibility)c->visibility,
 		.presence_grace_ms = c->presence_grace_s * INT64_C(1000),
 		.ring_timeout_ms = c->ring_timeout_s * INT64_C(1000),
 		.call_grace_ms = c->call_grace_s * INT64_C(1000),

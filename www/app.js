@@ -19,12 +19,12 @@ function showSession() {
   byId('home').hidden = !signedIn;
   byId('logout').hidden = !signedIn;
   byId('own').hidden = user === null;
-  byId('status-choice').hidden = user?.role !== 'DOCTOR';
   byId('own').querySelector('[data-own-name]').textContent = user?.name ?? '';
   showOwnStatus();
 }
 
 function showOwnStatus() {
+  byId('status-choice').hidden = telemed.user?.role !== 'DOCTOR' || telemed.user.pending === true;
   const status = telemed.user?.status ?? 'OFFLINE';
   showStatus(byId('own').querySelector('[data-own-status]'), status);
   if (telemed.call === null && telemed.elsewhere === null) byId('set-status').value = status;
@@ -77,7 +77,7 @@ byId('logout').addEventListener('click', () => {
 });
 /** Who connects is ONLINE; who has chosen to be OFFLINE here stays so all the same. */
 function keepOffline() {
-  if (telemed.connection.state === 'connected' && sessionStorage.getItem('stay-offline') === String(telemed.user?.id))
+  if (telemed.connection.state === 'connected' && !telemed.user?.pending && sessionStorage.getItem('stay-offline') === String(telemed.user?.id))
     telemed.setStatus('OFFLINE').catch((error) => notice(sentence(error)));
 }
 

@@ -100,8 +100,10 @@ export class People {
     }
     if (isNew) this.#sort();
     const hint = byId('nobody');
-    hint.hidden = this.#rows.size > 0;
-    hint.textContent = this.#telemed.user?.role === 'DOCTOR' ? 'Nobody else is here.' : 'There are no doctors yet.';
+    const isDoctor = this.#telemed.user?.role === 'DOCTOR';
+    hint.hidden = this.#rows.size > 0 && !this.#telemed.user?.pending;
+    if (this.#telemed.user?.pending) hint.textContent = 'Your account waits for approval. Until then nobody sees you.';
+    else hint.textContent = isDoctor ? 'Nobody else is here.' : 'There are no doctors yet.';
   }
 
   /** All rows by name; a button that has the focus keeps it. */

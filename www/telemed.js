@@ -18,7 +18,7 @@
  *
  * @typedef {'PATIENT' | 'DOCTOR'} Role
  * @typedef {'ONLINE' | 'BUSY' | 'OFFLINE'} Status
- * @typedef {{ id: number, name: string, role: Role, status: Status, email?: string }} User
+ * @typedef {{ id: number, name: string, role: Role, status: Status, email?: string, pending?: boolean }} User
  * @typedef {{ field: string, code: string, detail: string }} FieldError
  *
  * Where the connection stands. `waiting`: the next try is at `retryAt` (ms, Date.now()'s clock). `stopped`: the server does
@@ -626,7 +626,7 @@ export class Telemed extends Emitter {
     this.#welcomed = true;
     this.#connectedAt = Date.now();
     const changed = this.user?.id !== user.id;
-    this.user = { ...this.user, ...user };
+    this.user = { ...this.user, pending: undefined, ...user };
     this.limits = limits;
     this.#reconnect = reconnect;
     this.#expiresAt = Date.parse(tokenExpiresAt);
@@ -654,7 +654,7 @@ export class Telemed extends Emitter {
   /** @param {User[]} set @param {number[]} del */
   #presence(set, del) {
     const own = set.find((u) => u.id === this.user?.id);
-    if (own !== undefined) this.user = { ...this.user, ...own };
+    if (own !== undefined) this.user = { ...this.user, pending: undefined, ...own };
     this._tell('presence', { set, del });
   }
 

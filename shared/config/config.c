@@ -21,8 +21,8 @@ struct setting {
 };
 
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
-static const char *const visibilities[] = { "all", NULL };
-static const char *const signups[] = { "open", NULL };
+static const char *const visibilities[] = { "all", "scoped", NULL };
+static const char *const signups[] = { "open", "approve", NULL };
 
 #define AT(field) offsetof(struct config, field)
 

@@ -17,6 +17,9 @@ enum {
 	SECRET_BYTES_MAX = 1024,
 };
 
+/* Is who registers as a doctor one at once, or when an operator has approved her? */
+enum doctor_signup { SIGNUP_OPEN, SIGNUP_APPROVE };
+
 struct config {
 	int port;
 	char bind[CONFIG_TEXT_SIZE];
@@ -35,8 +38,8 @@ struct config {
 	int call_grace_s;
 	struct turn_settings turn;
 	enum log_level log_level;
-	int visibility;	   /* what the wire calls it; only "all" so far */
-	int doctor_signup; /* only "open" so far */
+	int visibility;	   /* enum visibility (domain/user.h), which this layer does not see */
+	int doctor_signup; /* enum doctor_signup */
 };
 
 /* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and

@@ -48,6 +48,19 @@ status_from_name(const char *name)
 	return (enum status)find(status_names, COUNT_OF(status_names), name);
 }
 
+enum audience
+audience_of(enum visibility v, enum role role, bool pending)
+{
+	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || pending) ? AUDIENCE_DOCTORS
+									  : AUDIENCE_ALL;
+}
+
+bool
+audience_sees(enum audience audience, enum role role, bool pending)
+{
+	return !pending && (audience == AUDIENCE_ALL || role == ROLE_DOCTOR);
+}
+
 static bool
 is_control(uint32_t c)
 {

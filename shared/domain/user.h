@@ -21,8 +21,23 @@ struct user {
 	struct user_id id;
 	enum role role;
 	enum status status;
+	bool pending; /* a doctor whom no operator has approved yet */
 	char name[NAME_BYTES_MAX + 1];
 };
+
+/* TELEMED_VISIBILITY: does everybody see everybody, or a patient only doctors and herself? */
+enum visibility { VISIBILITY_ALL, VISIBILITY_SCOPED };
+
+/* What of others somebody is shown, and can send something to. Herself she always is, besides. */
+enum audience {
+	AUDIENCE_ALL,	  /* everybody */
+	AUDIENCE_DOCTORS, /* doctors alone */
+	AUDIENCE__COUNT
+};
+enum audience audience_of(enum visibility v, enum role role, bool pending);
+
+/* Is one of ROLE shown to AUDIENCE? A pending doctor is shown to nobody. */
+bool audience_sees(enum audience audience, enum role role, bool pending);
 
 /* The names on the wire and in the database, and back; *_NONE for any other text, NULL included. */
 const char *role_name(enum role r);

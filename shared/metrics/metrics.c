@@ -53,6 +53,8 @@ static const struct {
 	    "Transactions of the relay's store thread" },
 	[METRIC_BATCHES_FAILED] = { "telemed_store_batches_failed_total", "", "counter",
 	    "Of these, those that failed" },
+	[METRIC_LOOKUPS] = { "telemed_store_lookups_total", "", "counter",
+	    "Users whom the relay's store thread has looked up" },
 };
 
 static _Atomic int64_t private_page[METRIC__COUNT];

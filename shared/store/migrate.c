@@ -7,10 +7,12 @@
 /* Each is made from schema/NNN_*.sql by the Makefile. */
 #include "schema_001.h"
 #include "schema_002.h"
+#include "schema_003.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
 	schema_002,
+	schema_003,
 };
 
 static enum err

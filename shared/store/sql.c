@@ -22,30 +22,36 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
 	[SQL_DATA_VERSION] = "PRAGMA data_version",
-	[SQL_USER_INSERT] = "INSERT INTO user (name, email, password_hash, role, created_ms) "
-			    "VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_USER_INSERT] = "INSERT INTO user (name, email, password_hash, role, created_ms, "
+			    "pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SQL_USER_BY_EMAIL] = "SELECT id, role, " SHOWN_STATUS
-			      ", name, email, password_hash FROM user WHERE email = ?1",
+			      ", name, pending, email, password_hash FROM user WHERE email = ?1",
 	[SQL_USER_BY_ID] = "SELECT id, role, " SHOWN_STATUS
-			   ", name, email, password_hash FROM user WHERE id = ?1",
+			   ", name, pending, email, password_hash FROM user WHERE id = ?1",
 	[SQL_USER_OF_SESSION] = "SELECT id, role, " SHOWN_STATUS
-				", name, email, password_hash FROM user WHERE id = ?1 "
+				", name, pending, email, password_hash FROM user WHERE id = ?1 "
 				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
 	[SQL_USER_SET_STATUS] = "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2",
-	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS ", name FROM user WHERE role = 'DOCTOR' "
-			"ORDER BY name COLLATE NOCASE, id",
+	[SQL_ACCOUNTS] = "SELECT id, role, " SHOWN_STATUS
+			 ", name, pending, email, created_ms FROM user WHERE NOT ?1 OR pending "
+			 "ORDER BY id",
+	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
+	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS
+			", name, pending FROM user WHERE role = 'DOCTOR' "
+			"AND NOT pending ORDER BY name COLLATE NOCASE, id",
 	/* The rest is for the relay, which works out BUSY from the calls it holds: the status as it
 	   was chosen. */
-	[SQL_USER_ROW] = "SELECT id, role, status, name FROM user WHERE id = ?1",
-	[SQL_LISTED] =
-	    "SELECT id, role, status, name FROM user WHERE role = 'DOCTOR' AND status <> 'OFFLINE' "
-	    "UNION SELECT id, role, status, name FROM user WHERE id IN (SELECT user_id FROM "
-	    "presence) "
-	    "UNION SELECT id, role, status, name FROM user WHERE id IN "
-	    "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
-	    "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
-	[SQL_CHANGES] =
-	    "SELECT id, role, status, name, rev FROM user WHERE rev > ?1 ORDER BY rev LIMIT ?2",
+	[SQL_USER_ROW] = "SELECT id, role, status, name, pending FROM user WHERE id = ?1",
+	[SQL_LISTED] = "SELECT id, role, status, name, pending FROM user WHERE role = 'DOCTOR' "
+		       "AND status <> 'OFFLINE' "
+		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN (SELECT "
+		       "user_id FROM "
+		       "presence) "
+		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN "
+		       "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
+		       "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
+	[SQL_CHANGES] = "SELECT id, role, status, name, pending, rev FROM user WHERE rev > ?1 "
+			"ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
 	[SQL_PRESENCE_ADD] =
 	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",

@@ -25,6 +25,7 @@ read_user(sqlite3_stmt *st, struct user *out)
 	out->role = role_from_name((const char *)sqlite3_column_text(st, 1));
 	out->status = status_from_name((const char *)sqlite3_column_text(st, 2));
 	copy_text(st, 3, out->name, sizeof(out->name));
+	out->pending = sqlite3_column_int(st, 4) != 0;
 }
 
 /* Reads the one account that the bound ST finds. */
@@ -36,8 +37,8 @@ read_account(struct store *s, sqlite3_stmt *st, struct account *out)
 	if ((e = sql_row(s, st)) != ERR_OK)
 		return e;
 	read_user(st, &out->user);
-	copy_text(st, 4, out->email, sizeof(out->email));
-	copy_text(st, 5, out->password_hash, sizeof(out->password_hash));
+	copy_text(st, 5, out->email, sizeof(out->email));
+	copy_text(st, 6, out->password_hash, sizeof(out->password_hash));
 	sqlite3_reset(st);
 	return ERR_OK;
 }
@@ -53,6 +54,7 @@ store_user_create(struct store *s, struct account *a, int64_t now_ms)
 	sqlite3_bind_text(st, 3, a->password_hash, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 4, role_name(a->user.role), -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 5, now_ms);
+	sqlite3_bind_int(st, 6, a->user.pending ? 1 : 0);
 	if ((e = sql_run(s, st)) != ERR_OK)
 		return e;
 	a->user.id.v = sqlite3_last_insert_rowid(s->db);
@@ -96,6 +98,34 @@ store_user_set_status(struct store *s, struct user_id id, enum status status)
 	sqlite3_bind_int64(st, 1, id.v);
 	sqlite3_bind_text(st, 2, status_name(status), -1, SQLITE_STATIC);
 	return sql_run(s, st);
+}
+
+enum err
+store_user_approve(struct store *s, struct user_id id)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_USER_APPROVE);
+
+	sqlite3_bind_int64(st, 1, id.v);
+	return sql_run(s, st);
+}
+
+enum err
+store_accounts(struct store *s, bool pending_only, account_fn *fn, void *context)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_ACCOUNTS);
+	struct account a = { .password_hash = "" };
+	enum err e;
+
+	sqlite3_bind_int(st, 1, pending_only ? 1 : 0);
+	while ((e = sql_row(s, st)) == ERR_OK) {
+		read_user(st, &a.user);
+		copy_text(st, 5, a.email, sizeof(a.email));
+		if ((e = fn(context, &a, sqlite3_column_int64(st, 6))) != ERR_OK) {
+			sqlite3_reset(st);
+			return e;
+		}
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err
@@ -166,7 +196,7 @@ store_users_changed(struct store *s, int64_t *rev, int max, user_fn *fn, void *c
 			sqlite3_reset(st);
 			return e;
 		}
-		*rev = sqlite3_column_int64(st, 4);
+		*rev = sqlite3_column_int64(st, 5);
 		n++;
 	}
 	*more = n == max;

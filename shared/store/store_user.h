@@ -27,7 +27,15 @@ MUST_USE enum err store_user_of_session(
 /* Sets the chosen status. In a transaction. Of a user who does not exist: nothing. */
 MUST_USE enum err store_user_set_status(struct store *s, struct user_id id, enum status status);
 
-/* Calls FN for every doctor, by name. FN's failure ends it and is returned. */
+/* Approves a pending doctor. In a transaction. Of anybody else: nothing. */
+MUST_USE enum err store_user_approve(struct store *s, struct user_id id);
+
+/* Calls FN for every account, or for those that are pending, by id; without the password's hash,
+ * and with the time of the registration. FN's failure ends it and is returned. */
+typedef enum err account_fn(void *context, const struct account *a, int64_t created_ms);
+MUST_USE enum err store_accounts(struct store *s, bool pending_only, account_fn *fn, void *context);
+
+/* Calls FN for every doctor who is not pending, by name. FN's failure ends it and is returned. */
 typedef enum err user_fn(void *context, const struct user *u);
 MUST_USE enum err store_doctors(struct store *s, user_fn *fn, void *context);
 

@@ -187,6 +187,29 @@ await main(async () => {
 		await patient.sees(doctor, 'ONLINE');
 	});
 
+	await test('a doctor waits for approval, and a patient sees doctors alone', async () => {
+		const clinic = await Stack.start({ TELEMED_VISIBILITY: 'scoped', TELEMED_DOCTOR_SIGNUP: 'approve' });
+		const patient = await (await Person.arrive(clinic, { name: 'Pat Doe', role: 'PATIENT' })).register();
+		const other = await (await Person.arrive(clinic, { name: 'Ann Other', role: 'PATIENT' })).register();
+		const doctor = await (await Person.arrive(clinic, { name: 'Dr. New', role: 'DOCTOR' })).register();
+		const hint = doctor.page.getByText('Your account waits for approval.');
+		await hint.waitFor();
+		await doctor.page.locator('#status-choice').waitFor({ state: 'hidden' });
+		equal(await patient.page.locator('#people li').count(), 0, 'people whom a patient sees');
+		clinic.admin('users', 'approve', doctor.email);
+		await hint.waitFor({ state: 'hidden' });
+		await doctor.page.locator('#status-choice').waitFor();
+		for (const p of [patient, other]) {
+			await p.sees(doctor, 'ONLINE');
+			await doctor.sees(p, 'ONLINE');
+			equal(await p.page.locator('#people li').count(), 1, 'people whom a patient sees');
+		}
+		await patient.call(doctor);
+		await doctor.isRungBy(patient);
+		await doctor.decline();
+		await patient.callIsOver();
+	});
+
 	await test('short-lived tokens: both are still there after several lives', async () => {
 		const [patient, doctor] = renewing;
 		await until(() => Date.now() - opened > 20_000, 'the time to go by');

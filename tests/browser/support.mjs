@@ -191,6 +191,11 @@ export class Stack extends Program {
 		return this.how === undefined;
 	}
 
+	/** telemed-admin with WORDS. */
+	admin(...words) {
+		return execFileSync(join(BUILD, 'admin/telemed-admin'), words, { env: { ...process.env, ...this.settings }, encoding: 'utf8' });
+	}
+
 	/** A planned stop. */
 	async halt() {
 		this.child.kill('SIGTERM');

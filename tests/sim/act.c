@@ -264,7 +264,9 @@ set_by_rest(struct world *w)
 {
 	struct person *p = any_person(w);
 
-	if (p->row.role == ROLE_DOCTOR)
+	if (p->row.pending)
+		store_approve(w, p);
+	else if (p->row.role == ROLE_DOCTOR)
 		store_set_status(w, p, any_status(w));
 }
 

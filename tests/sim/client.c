@@ -104,7 +104,7 @@ is_too_often(const struct world *w, const struct said *s)
 static bool
 refusal_is_true(struct world *w, const struct said *s, const char *reason)
 {
-	const struct person *to = person_of(w, (struct user_id){ s->to });
+	const struct person *to = said_to(w, s);
 	bool doctor = to != NULL && to->row.role == ROLE_DOCTOR;
 
 	if (is(reason, "not_a_patient"))
@@ -115,14 +115,14 @@ refusal_is_true(struct world *w, const struct said *s, const char *reason)
 		return to == NULL;
 	if (is(reason, "not_a_doctor"))
 		return !doctor && to != NULL;
-	if (is(reason, "caller_busy"))
-		return s->from->talk != NULL;
+	if (is(reason, "caller_busy")) /* which comes after not_found */
+		return s->from->talk != NULL && to != NULL;
 	if (is(reason, "busy"))
 		return doctor && (to->talk != NULL || to->chosen == STATUS_BUSY);
 	if (is(reason, "rate_limited"))
 		return is_too_often(w, s);
 	if (is(reason, "offline"))
-		return doctor && (to->clients == 0 || to->chosen == STATUS_OFFLINE);
+		return doctor && (to->pending || to->clients == 0 || to->chosen == STATUS_OFFLINE);
 	return false;
 }
 
@@ -291,7 +291,7 @@ read_error(struct world *w, const struct client *c, const struct seen *s)
 
 	if (m == NULL || code == NULL || re == NULL)
 		return;
-	to = person_of(w, (struct user_id){ m->to });
+	to = said_to(w, m);
 	m->refused = true;
 	if (!is(re, said_name(m)))
 		broken(w, RULE_FRAMES, "the answer to a %s is one to a %s", said_name(m), re);
@@ -302,7 +302,14 @@ read_error(struct world *w, const struct client *c, const struct seen *s)
 		broken(w, RULE_REFUSAL, "message %u comes too often", (unsigned)(m - w->said));
 	if (is(code, "not_found") && to != NULL)
 		broken(w, RULE_REFUSAL, "%d is not found", (int)m->to);
-	if (is(code, "forbidden") && m->from->row.role == ROLE_DOCTOR)
+	if (m->type == MESSAGE_CHAT && to == NULL && !m->from->pending && !is(code, "not_found"))
+		broken(w, RULE_UNSEEN, "%d, whom %d cannot see, is %s", (int)m->to,
+		    (int)m->from->row.id.v, code);
+	if (m->type == MESSAGE_SIGNAL && to == NULL && !m->from->pending &&
+	    !is(code, m->from->talk == NULL ? "not_found" : "no_call"))
+		broken(w, RULE_UNSEEN, "%d, whom %d cannot see, is %s for a signal", (int)m->to,
+		    (int)m->from->row.id.v, code);
+	if (is(code, "forbidden") && m->from->row.role == ROLE_DOCTOR && !m->from->pending)
 		broken(w, RULE_REFUSAL, "a doctor may not set her status");
 }
 
@@ -371,6 +378,9 @@ read_relayed(struct world *w, struct client *c, const struct seen *s, struct sai
 		return;
 	}
 	m->copies++;
+	if (!person_sees(w, c->user, m->from) || !person_sees(w, m->from, c->user))
+		broken(w, RULE_UNSEEN, "message %u of %d reaches %d", (unsigned)(m - w->said),
+		    (int)m->from->row.id.v, (int)c->user->row.id.v);
 	if ((m->to != 0 && c->user->row.id.v != m->to) || conn_same(c->id, m->conn))
 		broken(w, RULE_THIRD_PARTY, "message %u to %d reaches %d", (unsigned)(m - w->said),
 		    (int)m->to, (int)c->user->row.id.v);

@@ -32,6 +32,8 @@ const char *const rules[RULE__COUNT] = {
 	[RULE_RESUME] = "a call is on the connection that has it, and moves by call_resume",
 	[RULE_FAREWELL] = "a call that a restart has ended is told once to who comes back",
 	[RULE_ICE] = "who is told of a call is told of its servers, with credentials of her own",
+	[RULE_UNSEEN] =
+	    "nobody can tell from what she is sent that one is there whom she is not shown",
 	[RULE_REST] = "at rest no call is live, and the store says what is so",
 };
 
@@ -79,6 +81,7 @@ choose_settings(struct world *w)
 	static const int64_t longest[] = { 20000, 600000, INT64_C(4) * 3600 * 1000 };
 
 	w->settings = (struct hub_settings){
+		.visibility = w->seed / 12 % 2 == 0 ? VISIBILITY_SCOPED : VISIBILITY_ALL,
 		.presence_grace_ms = any_of(w, graces, COUNT_OF(graces)),
 		.ring_timeout_ms = any_of(w, rings, COUNT_OF(rings)),
 		.call_grace_ms = any_of(w, call_graces, COUNT_OF(call_graces)),
@@ -146,6 +149,7 @@ populate(struct world *w)
 					  .status = STATUS_OFFLINE } };
 		snprintf(p->row.name, sizeof(p->row.name), "%s \"%c\" \\{\xc3\xa9}",
 		    i < doctors ? "Dr." : "Patient", 'A' + (char)i);
+		p->row.pending = i < doctors && prng_chance(&w->prng, 15);
 	}
 }
 

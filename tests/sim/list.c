@@ -8,6 +8,7 @@
 /* A list that is being read. */
 struct reading {
 	struct world *w;
+	const struct client *c;
 	enum status *shown;
 };
 
@@ -30,6 +31,8 @@ read_entry(void *context, const struct json *u)
 		broken(w, RULE_LIST, "the list has a wrong entry for %d", (int)id);
 		return;
 	}
+	if (!person_sees(w, r->c->user, p) || (json_member(u, "pending") != NULL) != p->pending)
+		broken(w, RULE_UNSEEN, "%d is shown %d", (int)r->c->user->row.id.v, (int)id);
 	shown[p - w->person] = status;
 }
 
@@ -72,44 +75,115 @@ list_each(const char *text, size_t len, void (*fn)(void *context, const struct j
 }
 
 static void
-read_entries(struct world *w, const char *text, size_t len, enum status *shown)
+read_entries(
+    struct world *w, const struct client *c, const char *text, size_t len, enum status *shown)
 {
-	struct reading r;
+	struct reading r = { .w = w, .c = c };
 
-	r.w = w;
 	r.shown = shown;
 	if (!list_each(text, len, read_entry, &r))
 		broken(w, RULE_LIST, "an entry of the list is not JSON");
 }
 
-void
-list_read(struct world *w)
+/* What C's user must be shown of P. */
+static enum status
+right_for(const struct world *w, const struct client *c, const struct person *p)
 {
-	struct frame *f = hub_list(w->hub, false, &w->list_revision);
+	bool shown = person_is_listed(p) && person_sees(w, c->user, p);
+
+	return shown ? person_shown(p) : STATUS_NONE;
+}
+
+static const char *
+name_of(enum status s)
+{
+	return s == STATUS_NONE ? "absent" : status_name(s);
+}
+
+/* KNOWN is what C has of the newest list. */
+static void
+check_known(struct world *w, enum rule rule, const struct client *c, const enum status *known)
+{
+	for (unsigned i = 0; i < w->people; i++) {
+		enum status right = right_for(w, c, &w->person[i]);
+
+		if (known[i] != right)
+			broken(w, rule, "#%u has %u as %s, who is %s", (unsigned)c->id.v, i + 1,
+			    name_of(known[i]), name_of(right));
+	}
+}
+
+/* Reads the users message F for C. */
+static void
+read_users(struct world *w, const struct client *c, const struct frame *f, enum status *known)
+{
 	char why[JSON_WHY_SIZE];
 	struct json_raw root;
 	struct json_raw users;
 	char *rewritten = NULL;
 
-	if (f == w->list && f != NULL)
-		return;
-	frame_unref(w->list);
-	w->list = frame_ref(f);
-	memset(w->shown, 0, sizeof(w->shown));
+	memset(known, 0, sizeof(enum status) * PEOPLE_MAX);
 	if (f == NULL || json_raw_parse(f->text, f->len, &root, &rewritten, why) != ERR_OK ||
 	    rewritten != NULL || (users = json_raw_member(root, "users")).at == NULL) {
 		broken(w, RULE_FRAMES, "the list is not JSON");
 		return;
 	}
-	trace(w, "  list %.*s", (int)users.len, users.at);
-	if (json_raw_member(root, "rev").at != NULL)
-		broken(w, RULE_WELCOME, "every client is sent a revision");
-	read_entries(w, users.at, users.len, w->shown);
+	if ((json_raw_member(root, "rev").at != NULL) != c->v1)
+		broken(w, RULE_WELCOME, "only telemed.v1 is sent a revision");
+	read_entries(w, c, users.at, users.len, known);
+}
+
+/* What somebody would be sent now. */
+void
+list_read(struct world *w)
+{
+	const struct client *c = &w->client[w->events % CLIENTS_MAX];
+	enum status known[PEOPLE_MAX];
+	uint64_t revision = 0;
+	struct frame *f;
+
+	for (unsigned i = 0; i < CLIENTS_MAX && c->id.v == 0; i++)
+		c = &w->client[(w->events + i) % CLIENTS_MAX];
+	if (c->id.v == 0)
+		return;
+	f = hub_list(w->hub, c->id, &revision);
+	read_users(w, c, f, known);
+	if (revision == hub_list_revision(w->hub, c->id))
+		check_known(w, RULE_LIST, c, known);
+}
+
+/* C is told of something: there must be something that it is shown. */
+static void
+note_told(struct world *w, struct client *c, uint64_t revision)
+{
+	unsigned stirs = model_stirs(w, c->user);
+
+	if (c->list_revision != 0 && stirs == c->stirs)
+		broken(w, RULE_UNSEEN, "#%u of %d is sent a list, and nothing has changed for her",
+		    (unsigned)c->id.v, (int)c->user->row.id.v);
+	/* In a crowd the first list is an older one. */
+	c->stirs = revision == hub_list_revision(w->hub, c->id) ? stirs : stirs - 1;
+	c->list_revision = revision;
+}
+
+void
+list_take(struct world *w, struct client *c, const struct frame *f, uint64_t revision)
+{
+	if (c->v1) {
+		client_reads(w, c, f);
+		if (c->list_revision != revision)
+			broken(w, RULE_PRESENCE, "#%u is sent another revision", (unsigned)c->id.v);
+		return;
+	}
+	if (f != NULL)
+		trace(w, "  #%u < %.*s", (unsigned)c->id.v, (int)f->len, f->text);
+	read_users(w, c, f, c->known);
+	note_told(w, c, revision);
 }
 
 /* Takes those out whom TEXT, an array of ids, names. */
 static void
-fold_gone(struct world *w, const char *text, size_t len, const enum status *set, enum status *known)
+fold_gone(struct world *w, struct client *c, const char *text, size_t len, const enum status *set)
 {
 	const char *end = text + len;
 	char *next;
@@ -122,7 +196,10 @@ fold_gone(struct world *w, const char *text, size_t len, const enum status *set,
 			broken(w, RULE_PRESENCE, "%d is gone and is not", (int)id);
 			return;
 		}
-		known[p - w->person] = STATUS_NONE;
+		if (!person_sees(w, c->user, p))
+			broken(w, RULE_UNSEEN, "#%u of %d is told that %d is gone",
+			    (unsigned)c->id.v, (int)c->user->row.id.v, (int)id);
+		c->known[p - w->person] = STATUS_NONE;
 	}
 }
 
@@ -130,22 +207,23 @@ void
 list_fold(struct world *w, struct client *c, const struct frame *f, const struct json *root)
 {
 	enum status set[PEOPLE_MAX] = { STATUS_NONE };
+	uint64_t newest = hub_list_revision(w->hub, c->id);
 	bool whole = json_member(root, "users") != NULL;
 	struct json_raw text = { f->text, f->len };
 	struct json_raw list = json_raw_member(text, whole ? "users" : "set");
 	int64_t rev = 0;
 
 	if (!json_integer(json_member(root, "rev"), 1, INT64_C(1) << 53, &rev) ||
-	    (uint64_t)rev > hub_list_revision(w->hub) || (uint64_t)rev <= c->list_revision ||
-	    (!whole && (c->list_revision == 0 || (uint64_t)rev != hub_list_revision(w->hub))))
+	    (uint64_t)rev > newest || (uint64_t)rev <= c->list_revision ||
+	    (!whole && (c->list_revision == 0 || (uint64_t)rev != newest)))
 		broken(w, RULE_PRESENCE, "#%u is sent revision %d after %d", (unsigned)c->id.v,
 		    (int)rev, (int)c->list_revision);
-	c->list_revision = (uint64_t)rev;
+	note_told(w, c, (uint64_t)rev);
 	if (list.at == NULL) {
 		broken(w, RULE_FRAMES, "#%u is told of no users", (unsigned)c->id.v);
 		return;
 	}
-	read_entries(w, list.at, list.len, set);
+	read_entries(w, c, list.at, list.len, set);
 	for (unsigned i = 0; i < PEOPLE_MAX; i++) {
 		if (whole || set[i] != STATUS_NONE)
 			c->known[i] = set[i];
@@ -153,52 +231,25 @@ list_fold(struct world *w, struct client *c, const struct frame *f, const struct
 	if (whole)
 		return;
 	if ((list = json_raw_member(text, "del")).at != NULL)
-		fold_gone(w, list.at, list.len, set, c->known);
+		fold_gone(w, c, list.at, list.len, set);
 	else
 		broken(w, RULE_FRAMES, "#%u is not told who is gone", (unsigned)c->id.v);
-}
-
-static const char *
-name_of(enum status s)
-{
-	return s == STATUS_NONE ? "absent" : status_name(s);
-}
-
-/* What C has put together is what the newest list says. */
-static void
-check_known(struct world *w, const struct client *c)
-{
-	for (unsigned i = 0; i < w->people; i++) {
-		if (c->known[i] != w->shown[i])
-			broken(w, RULE_PRESENCE, "#%u has %u as %s, who is %s", (unsigned)c->id.v,
-			    i + 1, name_of(c->known[i]), name_of(w->shown[i]));
-	}
 }
 
 void
 list_check(struct world *w)
 {
-	uint64_t newest = hub_list_revision(w->hub);
 	bool waits = hub_deadline(w->hub) - w->now_ms <= w->settings.list_interval_ms;
 
-	if (w->list_revision != newest && !waits)
-		broken(w, RULE_LIST, "what has changed is not about to be announced");
-	for (unsigned i = 0; i < w->people; i++) {
-		const struct person *p = &w->person[i];
-		enum status right = person_is_listed(p) ? person_shown(p) : STATUS_NONE;
-
-		if (w->list_revision == newest && w->shown[i] != right)
-			broken(w, RULE_LIST, "%d is listed as %s and is %s", (int)p->row.id.v,
-			    name_of(w->shown[i]), name_of(right));
-	}
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
-		if (c->id.v != 0 && c->list_revision != newest && !waits && !c->lags)
+		if (c->id.v == 0)
+			continue;
+		if (c->list_revision == hub_list_revision(w->hub, c->id))
+			check_known(w, RULE_PRESENCE, c, c->known);
+		else if (!waits && !c->lags)
 			broken(w, RULE_LIST_SENT, "#%u is never sent the newest list",
 			    (unsigned)c->id.v);
-		if (c->id.v != 0 && c->v1 && c->list_revision == newest &&
-		    w->list_revision == newest)
-			check_known(w, c);
 	}
 }

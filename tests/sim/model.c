@@ -16,6 +16,57 @@ person_is_listed(const struct person *p)
 	return p->present || (p->row.role == ROLE_DOCTOR && person_shown(p) != STATUS_OFFLINE);
 }
 
+bool
+person_is_kept(const struct person *p)
+{
+	return p->present || (person_is_listed(p) && !p->pending);
+}
+
+bool
+person_sees(const struct world *w, const struct person *p, const struct person *other)
+{
+	bool all = w->settings.visibility == VISIBILITY_ALL ||
+		   (p->row.role == ROLE_DOCTOR && !p->pending);
+
+	return p == other || (!other->pending && (all || other->row.role == ROLE_DOCTOR));
+}
+
+struct person *
+said_to(struct world *w, const struct said *s)
+{
+	struct person *to = person_of(w, (struct user_id){ s->to });
+
+	if (to == NULL || person_sees(w, s->from, to))
+		return to;
+	return s->to_approved && to->row.role == ROLE_DOCTOR ? to : NULL;
+}
+
+/* After what an event makes true, and before anybody is told. */
+void
+model_stir(struct world *w)
+{
+	for (unsigned i = 0; i < w->people; i++) {
+		struct person *p = &w->person[i];
+		bool in_call = p->talk != NULL && p->talk->state != CALL_NONE && !p->talk->over;
+		unsigned look = (unsigned)p->chosen << 3 | (p->present ? 4U : 0) |
+				(p->pending ? 2U : 0) | (in_call ? 1U : 0);
+
+		if (look != p->look)
+			p->stirs++;
+		p->look = look;
+	}
+}
+
+unsigned
+model_stirs(const struct world *w, const struct person *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->people; i++)
+		n += person_sees(w, p, &w->person[i]) ? w->person[i].stirs : 0;
+	return n;
+}
+
 void
 model_reset(struct world *w)
 {
@@ -26,6 +77,7 @@ model_reset(struct world *w)
 		p->present = p->unsaved = false;
 		p->clients = p->writes = 0;
 		p->talk = NULL;
+		p->pending = p->row.pending;
 		p->farewell[0] = '\0';
 		memcpy(p->statuses_acked, p->statuses_stored, sizeof(p->statuses_acked));
 	}
@@ -57,8 +109,11 @@ on_persisted(struct world *w, const struct event *ev)
 static void
 on_row(struct person *p, const struct user *row)
 {
-	if (p->writes == 0)
+	if (p->writes == 0) {
+		p->stirs += p->chosen != row->status ? 1 : 0; /* it may be back within the step */
 		p->chosen = row->status;
+	}
+	p->pending = row->pending;
 }
 
 static void
@@ -160,7 +215,8 @@ model_persist(struct world *w, const struct persist *p)
 		break;
 	case PERSIST_STATUS:
 		w->statuses_asked++;
-		if (w->current == NULL || w->current->from != u || u->row.role != ROLE_DOCTOR)
+		if (w->current == NULL || w->current->from != u || u->row.role != ROLE_DOCTOR ||
+		    u->pending)
 			broken(w, RULE_THIRD_PARTY, "a status that %d has not set", (int)p->user.v);
 		break;
 	case PERSIST_CALL_START:

@@ -2,6 +2,12 @@
 #include "hub_state.h"
 #include "world.h"
 
+bool
+peek_knows(const struct world *w, struct user_id user)
+{
+	return member_find(w->hub, user) != NULL;
+}
+
 static void
 check_leg(struct world *w, const struct leg *leg)
 {

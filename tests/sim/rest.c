@@ -27,7 +27,7 @@ static void
 check_person(struct world *w, const struct person *p)
 {
 	bool there = p->clients > 0;
-	enum status right = hub_knows(w->hub, p->row.id) ? p->chosen : STATUS_OFFLINE;
+	enum status right = peek_knows(w, p->row.id) ? p->chosen : STATUS_OFFLINE;
 
 	if (p->talk != NULL || store_live_call(w, p) != NULL)
 		broken(w, RULE_REST, "%d is still in a call", (int)p->row.id.v);
@@ -40,7 +40,7 @@ check_person(struct world *w, const struct person *p)
 	if (p->row.role == ROLE_PATIENT && (p->row.status == STATUS_ONLINE) != there)
 		broken(w, RULE_REST, "patient %d is stored as %s", (int)p->row.id.v,
 		    status_name(p->row.status));
-	if (hub_knows(w->hub, p->row.id) != person_is_listed(p))
+	if (peek_knows(w, p->row.id) != person_is_kept(p))
 		broken(w, RULE_MEMORY, "%d is kept, and nobody needs her", (int)p->row.id.v);
 }
 
@@ -80,10 +80,11 @@ rest(struct world *w)
 	for (unsigned i = 0; i < w->people; i++)
 		check_person(w, &w->person[i]);
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
-		if (w->client[i].id.v != 0 &&
-		    w->client[i].list_revision != hub_list_revision(w->hub))
-			broken(w, RULE_LIST_SENT, "#%u was not sent the newest list",
-			    (unsigned)w->client[i].id.v);
+		struct conn_id id = w->client[i].id;
+
+		if (id.v != 0 && w->client[i].list_revision != hub_list_revision(w->hub, id))
+			broken(
+			    w, RULE_LIST_SENT, "#%u was not sent the newest list", (unsigned)id.v);
 	}
 	check_answers(w);
 }

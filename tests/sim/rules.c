@@ -95,6 +95,14 @@ is_about_call(const struct said *s)
 	       s->type == MESSAGE_CALL_ACCEPT;
 }
 
+/* What is not for a pending doctor. */
+static bool
+needs_call(const struct said *s)
+{
+	return s->type != MESSAGE_CHAT && s->type != MESSAGE_SIGNAL &&
+	       s->type != MESSAGE_SET_STATUS;
+}
+
 void
 rules_message(struct world *w)
 {
@@ -104,8 +112,9 @@ rules_message(struct world *w)
 	if (s == NULL)
 		return;
 	w->must_refuse = t == NULL || !said_means(s, t) ? is_about_call(s) : !may_take(s, t);
+	w->must_refuse = w->must_refuse || (s->from->pending && !needs_call(s));
 	w->must_take = s->type == MESSAGE_SET_STATUS && s->from->row.role == ROLE_DOCTOR &&
-		       w->statuses_asked < 256;
+		       !s->from->pending && w->statuses_asked < 256;
 	if (t != NULL && said_means(s, t))
 		w->must_take = must_take(s, t);
 }
@@ -115,12 +124,16 @@ static unsigned
 reached(struct world *w, const struct said *s)
 {
 	const struct person *to = person_of(w, (struct user_id){ s->to });
+	bool needs_call = s->type == MESSAGE_SIGNAL && w->settings.visibility == VISIBILITY_SCOPED;
 	unsigned n = 0;
 
+	if (s->from->pending || needs_call)
+		return 0;
 	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
 		const struct client *c = &w->client[i];
 
-		if (c->id.v != 0 && !conn_same(c->id, s->conn) && (s->to == 0 || c->user == to))
+		if (c->id.v != 0 && !conn_same(c->id, s->conn) && (s->to == 0 || c->user == to) &&
+		    person_sees(w, s->from, c->user))
 			n++;
 	}
 	return n;
@@ -129,7 +142,7 @@ reached(struct world *w, const struct said *s)
 static void
 check_message(struct world *w, const struct said *s)
 {
-	const struct person *to = person_of(w, (struct user_id){ s->to });
+	const struct person *to = said_to(w, s);
 	bool free = s->from->talk == NULL && (to == NULL || to->talk == NULL);
 	unsigned number = (unsigned)(s - w->said);
 
@@ -141,7 +154,8 @@ check_message(struct world *w, const struct said *s)
 		broken(w, RULE_REFUSAL, "message %u answers nothing", number);
 	if (s->type != MESSAGE_CHAT && (s->type != MESSAGE_SIGNAL || !free))
 		return;
-	if (s->copies != reached(w, s) || s->refused != (s->to != 0 && s->copies == 0))
+	if (s->copies != reached(w, s) ||
+	    s->refused != (s->from->pending || (s->to != 0 && s->copies == 0)))
 		broken(w, RULE_REFUSAL, "message %u reaches %u", number, s->copies);
 }
 
@@ -280,10 +294,10 @@ check_known(struct world *w)
 	for (unsigned i = 0; i < w->people; i++) {
 		const struct person *p = &w->person[i];
 		bool in_call = p->talk != NULL && !p->talk->over;
-		bool needed = person_is_listed(p) || in_call || p->writes > 0 || p->unsaved ||
+		bool needed = person_is_kept(p) || in_call || p->writes > 0 || p->unsaved ||
 			      p->farewell[0] != '\0';
 
-		if (!w->loading && hub_knows(w->hub, p->row.id) != needed)
+		if (!w->loading && peek_knows(w, p->row.id) != needed)
 			broken(w, RULE_MEMORY, "%d is kept: %d, needed: %d", (int)p->row.id.v,
 			    !needed, needed);
 		if (hub_connections(w->hub, p->row.id) != p->clients)

@@ -15,27 +15,30 @@ static void
 send_list(struct world *w, struct client *c)
 {
 	uint64_t revision;
-	struct frame *f = hub_list(w->hub, c->v1, &revision);
+	struct frame *f = hub_list(w->hub, c->id, &revision);
 
 	c->lags = false;
 	if (revision < c->list_revision)
 		broken(w, RULE_LIST_SENT, "#%u is sent an older list", (unsigned)c->id.v);
 	if (c->list_revision == revision)
 		return;
-	if (c->v1)
-		client_reads(w, c, f);
-	c->list_revision = revision;
+	list_take(w, c, f, revision);
 }
 
 /* What has changed, but where a client has not taken what came before: it gets the list, later. */
 static void
-send_presence(struct world *w, struct client *c, const struct frame *f)
+announce(struct world *w, struct client *c)
 {
-	if (!c->v1 || c->list_revision == hub_list_revision(w->hub))
+	struct frame *f = NULL;
+
+	if (c->list_revision == hub_list_revision(w->hub, c->id))
 		return;
-	c->lags = c->lags || prng_chance(&w->prng, 5);
-	if (c->lags)
-		return;
+	if (c->v1) {
+		c->lags = c->lags || prng_chance(&w->prng, 5);
+		if (c->lags)
+			return;
+		f = hub_presence(w->hub, c->id, c->list_revision);
+	}
 	if (f == NULL)
 		send_list(w, c);
 	else
@@ -61,11 +64,9 @@ to_all(struct world *w, const struct effect *e)
 
 		if (c->id.v == 0)
 			continue;
-		if (e->kind == EFFECT_LIST && !c->v1)
-			send_list(w, c);
-		else if (e->kind == EFFECT_PRESENCE)
-			send_presence(w, c, e->frame);
-		else if (e->kind == EFFECT_BROADCAST && !conn_same(c->id, e->conn))
+		if (e->kind == EFFECT_ANNOUNCE)
+			announce(w, c);
+		else if (hub_hears(w->hub, c->id, e->conn))
 			client_reads(w, c, e->frame);
 	}
 }
@@ -84,13 +85,11 @@ carry_out(struct world *w, const struct effect *e)
 			    (unsigned)e->conn.v);
 		break;
 	case EFFECT_BROADCAST:
-	case EFFECT_PRESENCE:
+	case EFFECT_ANNOUNCE:
 		to_all(w, e);
 		break;
 	case EFFECT_LIST:
-		if (e->conn.v == 0)
-			to_all(w, e);
-		else if (c != NULL)
+		if (c != NULL)
 			send_list(w, c);
 		break;
 	case EFFECT_PERSIST:
@@ -109,13 +108,14 @@ shell_event(struct world *w, const struct event *ev)
 	shell_catch_up(w, 20);
 	rules_message(w);
 	model_event(w, ev);
+	model_stir(w);
 	hub_step(w->hub, ev, w->now_ms, w->wall_ms, &w->fx);
 	w->effects = w->fx.count;
 	w->loading = w->loading && ev->kind != EVENT_LOADED;
 	for (unsigned i = 0; i < w->fx.count; i++)
 		carry_out(w, &w->fx.list[i]);
 	effects_fini(&w->fx);
-	if (!w->loading)
+	if (!w->loading && w->events % 4 == 0)
 		list_read(w);
 	model_taken(w);
 	rules_check(w);
@@ -177,8 +177,6 @@ end(struct world *w)
 	drop_all(w);
 	hub_free(w->hub);
 	w->hub = NULL;
-	frame_unref(w->list);
-	w->list = NULL;
 }
 
 /* What the store has not begun is lost, and so is what it has to tell. */
@@ -224,14 +222,17 @@ admit(struct world *w, const struct task *t)
 		.v1 = t->v1,
 		.expires_ms = w->wall_ms + prng_below(&w->prng, 1U << 30) };
 	row.status = t->status;
+	row.pending = t->pending;
+	c->shown_id = c->id.v * 0x9e3779b97f4a7c15;
 	trace(w, "%d connects as #%u%s", (int)row.id.v, (unsigned)c->id.v,
 	    c->v1 ? ", telemed.v1" : "");
 	shell_event(w, &(struct event){ .kind = EVENT_CONNECTED,
 			   .conn = c->id,
 			   .v1 = c->v1,
+			   .shown_id = c->shown_id,
 			   .expires_ms = c->expires_ms,
 			   .user = &row });
-	if (c->list_revision == 0 || (c->list_revision != hub_list_revision(w->hub) &&
+	if (c->list_revision == 0 || (c->list_revision != hub_list_revision(w->hub, c->id) &&
 					 w->people <= w->settings.list_fresh_max))
 		broken(w, RULE_LIST_SENT, "#%u is not sent the list on connect", (unsigned)c->id.v);
 }
@@ -311,7 +312,7 @@ hand_over(struct world *w, struct said *s, enum role to_role)
 	w->current = NULL;
 }
 
-/* A recipient whom the hub does not know is looked up first. */
+/* A recipient whom the hub does not know, or whom the sender cannot see, is looked up first. */
 void
 shell_say(struct world *w, struct said *s)
 {
@@ -322,7 +323,11 @@ shell_say(struct world *w, struct said *s)
 	trace(w, "#%u of %d says %s to %d, call %s, id %u", (unsigned)s->conn.v,
 	    (int)s->from->row.id.v, said_name(s), (int)s->to, s->with_call_id ? s->call_id : "-",
 	    i);
-	if (s->to == 0 || hub_knows(w->hub, (struct user_id){ s->to }))
+	if (t.user != NULL && !person_sees(w, s->from, t.user) &&
+	    hub_reaches(w->hub, s->conn, t.user->row.id))
+		broken(w, RULE_UNSEEN, "%d is not looked up for %d", (int)s->to,
+		    (int)s->from->row.id.v);
+	if (s->to == 0 || hub_reaches(w->hub, s->conn, (struct user_id){ s->to }))
 		hand_over(w, s, ROLE_NONE);
 	else
 		store_ask(w, &t);
@@ -335,10 +340,11 @@ recipient_found(struct world *w, const struct task *t)
 
 	if (client_find(w, s->conn) == NULL)
 		return;
+	s->to_approved = t->user != NULL && !t->pending;
 	if (t->outcome == ERR_SYSTEM)
 		s->answers++; /* the shell's own error */
 	else
-		hand_over(w, s, t->user == NULL ? ROLE_NONE : t->user->row.role);
+		hand_over(w, s, s->to_approved ? t->user->row.role : ROLE_NONE);
 }
 
 static void
@@ -362,6 +368,7 @@ on_result(struct world *w, const struct task *t)
 	case TASK_CHANGED:
 		row = t->user->row;
 		row.status = t->status;
+		row.pending = t->pending;
 		trace(w, "the feed: %d is %s", (int)row.id.v, status_name(row.status));
 		shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = &row });
 		break;

@@ -86,6 +86,14 @@ store_set_status(struct world *w, struct person *p, enum status status)
 	put_status(w, p, status);
 }
 
+void
+store_approve(struct world *w, struct person *p)
+{
+	trace(w, "%d is approved", (int)p->row.id.v);
+	p->row.pending = false;
+	p->rev = ++w->store.revision;
+}
+
 static enum err
 start_call(struct world *w, const struct persist *p, struct person *caller)
 {
@@ -186,8 +194,10 @@ do_lookups(struct world *w, const struct tasks *todo)
 		t.outcome = t.user == NULL ? ERR_NOT_FOUND : ERR_OK;
 		if (prng_chance(&w->prng, w->store.fail_percent))
 			t.outcome = ERR_SYSTEM;
-		if (t.user != NULL)
+		if (t.user != NULL) {
 			t.status = t.user->row.status;
+			t.pending = t.user->row.pending;
+		}
 		tasks_add(w, &w->store.done, &t);
 	}
 }
@@ -216,18 +226,25 @@ read_changes(struct world *w)
 	while ((p = next_changed(w, s->told)) != NULL) {
 		s->told = p->rev;
 		tasks_add(w, &s->done,
-		    &(struct task){ .kind = TASK_CHANGED, .user = p, .status = p->row.status });
+		    &(struct task){ .kind = TASK_CHANGED,
+			.user = p,
+			.status = p->row.status,
+			.pending = p->row.pending });
 	}
 }
 
-/* fcgi-api writes whenever it has the lock. */
+/* fcgi-api and telemed-admin write whenever they have the lock. */
 static void
 rest_writes(struct world *w)
 {
 	static const enum status any[] = { STATUS_ONLINE, STATUS_BUSY, STATUS_OFFLINE };
 	struct person *p = &w->person[prng_below(&w->prng, w->people)];
 
-	if (prng_chance(&w->prng, w->store.rest_percent) && p->row.role == ROLE_DOCTOR)
+	if (!prng_chance(&w->prng, w->store.rest_percent) || p->row.role != ROLE_DOCTOR)
+		return;
+	if (p->row.pending)
+		store_approve(w, p);
+	else
 		store_set_status(w, p, any[prng_below(&w->prng, 3)]);
 }
 

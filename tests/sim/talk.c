@@ -408,7 +408,7 @@ talk_start(struct world *w, const struct persist *p)
 		return;
 	}
 	if (caller->row.role != ROLE_PATIENT || callee->row.role != ROLE_DOCTOR ||
-	    callee->clients == 0 || callee->chosen != STATUS_ONLINE)
+	    callee->pending || callee->clients == 0 || callee->chosen != STATUS_ONLINE)
 		broken(w, RULE_REFUSAL, "%d may not call %d", (int)p->user.v, (int)p->peer.v);
 	t = talk_new(w, caller, callee, p->call_id);
 	t->storing = CALL_RINGING;

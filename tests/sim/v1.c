@@ -71,12 +71,13 @@ read_welcome(struct world *w, struct client *c, const struct json *root)
 	if (!is_number(json_member(user, "id"), p->row.id.v) ||
 	    !is_text(json_member(user, "name"), p->row.name) ||
 	    !is_text(json_member(user, "role"), role_name(p->row.role)) ||
-	    !is_text(json_member(user, "status"), status_name(person_shown(p))))
+	    !is_text(json_member(user, "status"), status_name(person_shown(p))) ||
+	    (json_member(user, "pending") != NULL) != p->pending)
 		broken(w, RULE_WELCOME, "#%u is welcomed as another", (unsigned)c->id.v);
 	if (!is_text(json_member(root, "tokenExpiresAt"), clock_rfc3339(c->expires_ms, text)) ||
 	    json_string(json_member(root, "version")) == NULL || !limits_are_right(w, root))
 		broken(w, RULE_WELCOME, "#%u is told wrong limits", (unsigned)c->id.v);
-	snprintf(text, sizeof(text), "%llx", (unsigned long long)c->id.v);
+	snprintf(text, sizeof(text), "%llx", (unsigned long long)c->shown_id);
 	if (!is_text(json_member(root, "connectionId"), text))
 		broken(w, RULE_WELCOME, "#%u is given another's id", (unsigned)c->id.v);
 	check_active_call(w, c, json_member(root, "activeCall"));

@@ -66,6 +66,7 @@ enum rule {
 	RULE_RESUME,
 	RULE_FAREWELL,
 	RULE_ICE,
+	RULE_UNSEEN,
 	RULE__COUNT
 };
 
@@ -114,9 +115,12 @@ struct person {
 	bool in_presence;
 	unsigned statuses_stored[STATUS_OFFLINE + 1];
 
-	/* The model's: what everybody must be shown. */
+	/* The model's: what everybody who sees her must be shown. */
 	enum status chosen;
 	bool present;
+	bool pending;	/* as the hub has been told */
+	unsigned stirs; /* how often what can be shown of her has changed */
+	unsigned look;	/* what that was last */
 	unsigned clients;
 	int64_t gone_ms; /* when the last client went */
 	unsigned writes; /* of presence, on their way to the store */
@@ -134,12 +138,14 @@ struct client {
 	struct conn_id id; /* 0: not in use */
 	struct person *user;
 	bool v1;
+	uint64_t shown_id;
 	bool welcomed;
 	bool lags;    /* its socket is full: it gets the newest list when it no longer is */
 	bool resumes; /* when it connected, there was a call to resume */
 	int64_t expires_ms;
 	uint64_t list_revision;		/* the last list that it was sent */
-	enum status known[PEOPLE_MAX];	/* v1: what it makes of all that it was sent */
+	enum status known[PEOPLE_MAX];	/* what it makes of all that it was sent */
+	unsigned stirs;			/* of all whom it is shown, that it has been told of */
 	unsigned states;		/* call_state messages in the step */
 	bool farewell_state;		/* of v1: it was told how that call stands now */
 	char farewell[CALL_ID_MAX + 1]; /* the call whose end it is to be told on connecting */
@@ -156,8 +162,9 @@ struct said {
 	enum signal_kind signal;
 	struct conn_id conn;
 	struct person *from;
-	int64_t to;  /* 0: nobody */
-	bool handed; /* to the hub */
+	int64_t to;	  /* 0: nobody */
+	bool to_approved; /* the look-up has found her not pending: the hub may not know it yet */
+	bool handed;	  /* to the hub */
 	bool with_id;
 	bool with_call_id;
 	bool bad_call_id;
@@ -183,6 +190,7 @@ struct task {
 	struct person *user;
 	enum status status;
 	bool v1; /* TASK_CONNECT */
+	bool pending;
 	enum err outcome;
 	unsigned said; /* TASK_MESSAGE */
 };
@@ -244,9 +252,6 @@ struct world {
 	unsigned effects;	 /* of the step */
 	unsigned statuses_asked; /* set_status that are being stored */
 	uint64_t seq;		 /* the last that the hub gave out */
-	uint64_t list_revision;	 /* that it shows */
-	struct frame *list;	 /* the newest list, and what it says; STATUS_NONE: not on it */
-	enum status shown[PEOPLE_MAX];
 
 	struct habits habits;
 	unsigned people;
@@ -304,6 +309,7 @@ void store_ask(struct world *w, const struct task *t);
 bool store_is_idle(const struct world *w);
 void store_run(struct world *w); /* the thread: look-ups, a batch, changes */
 void store_set_status(struct world *w, struct person *p, enum status status); /* by REST */
+void store_approve(struct world *w, struct person *p);			      /* by an operator */
 struct call_made *store_live_call(struct world *w, const struct person *p);   /* NULL: none */
 struct call_made *store_last_call(struct world *w, const struct person *p, const char *id);
 
@@ -324,6 +330,12 @@ void model_taken(struct world *w);
 void model_done(struct world *w);
 struct person *person_of(struct world *w, struct user_id id); /* NULL: there is no such user */
 bool person_is_listed(const struct person *p);
+bool person_is_kept(const struct person *p); /* must the hub know her for her presence's sake? */
+bool person_sees(const struct world *w, const struct person *p, const struct person *other);
+struct person *said_to(
+    struct world *w, const struct said *s); /* NULL: nobody whom its sender sees */
+void model_stir(struct world *w);
+unsigned model_stirs(const struct world *w, const struct person *p); /* of all whom P sees */
 enum status person_shown(const struct person *p);
 
 /* talk.c: what an event, a write, a refusal or time makes true of a call. */
@@ -355,14 +367,16 @@ bool list_each(const char *text, size_t len, void (*fn)(void *context, const str
     void *context);
 
 /* list.c: the user list, read and held against the model. */
-void list_read(struct world *w);
+void list_read(struct world *w); /* one that nobody is sent */
 void list_check(struct world *w);
+void list_take(struct world *w, struct client *c, const struct frame *f, uint64_t revision);
 void list_fold(struct world *w, struct client *c, const struct frame *f, const struct json *root);
 
 /* rules.c, rest.c */
 void rules_message(struct world *w); /* before the step */
 void rules_check(struct world *w);
 void peek_check(struct world *w); /* peek.c: inside the hub */
+bool peek_knows(const struct world *w, struct user_id user);
 void rest(struct world *w);
 
 /* crowd.c: by itself, in a hub of its own. NULL: it is as it should be. FX is for its use. */

@@ -175,6 +175,13 @@ class Stack:
             text = answer.read()
             return answer.code, json.loads(text) if text else None
 
+    def admin(self, *words, **settings):
+        """telemed-admin with WORDS: (exit code, standard output, standard error)."""
+        env = {**os.environ, **self.settings, "TELEMED_DATA_DIR": str(self.data), **settings}
+        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
+        return got.returncode, got.stdout, got.stderr
+
     def register(self, role, name=None):
         """A new user: its id, name, role, and token."""
         self.users += 1

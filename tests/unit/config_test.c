@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain/user.h"
 #include "scratch.h"
 #include "unit.h"
 
@@ -208,9 +209,17 @@ a_choice_is_one_of_its_words(void **state)
 	refuse("TELEMED_LOG_LEVEL", "verbose", "must be debug or info or warn or error.");
 	refuse("TELEMED_LOG_LEVEL", "INFO", "info");
 	refuse("TELEMED_LOG_LEVEL", "1", "info");
-	refuse("TELEMED_VISIBILITY", "nobody", "must be all");
+	set("TELEMED_VISIBILITY", "scoped");
+	set("TELEMED_DOCTOR_SIGNUP", "approve");
+	assert_int_equal(load().visibility, VISIBILITY_SCOPED);
+	assert_int_equal(load().doctor_signup, SIGNUP_APPROVE);
+	set("TELEMED_VISIBILITY", "all");
+	set("TELEMED_DOCTOR_SIGNUP", "open");
+	assert_int_equal(load().visibility, VISIBILITY_ALL);
+	assert_int_equal(load().doctor_signup, SIGNUP_OPEN);
+	refuse("TELEMED_VISIBILITY", "nobody", "must be all or scoped.");
 	refuse("TELEMED_VISIBILITY", "ALL", "all");
-	refuse("TELEMED_DOCTOR_SIGNUP", "closed", "must be open");
+	refuse("TELEMED_DOCTOR_SIGNUP", "closed", "must be open or approve.");
 	refuse("TELEMED_DOCTOR_SIGNUP", "ope", "open");
 }
 

@@ -7,6 +7,8 @@
 #include <sys/file.h>
 
 #include "base/clock.h"
+#include "schema_001.h"
+#include "schema_002.h"
 #include "store_fixture.h"
 #include "unit.h"
 
@@ -48,6 +50,51 @@ what_was_committed_is_there_after_opening_again(void **state)
 		assert_string_equal(a.user.name, "doc");
 	}
 	assert_int_equal(store_check(s), ERR_OK);
+}
+
+static void
+run_raw(const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(DB_FILE, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Who was there before doctors had to be approved is not pending, and seen to change as ever. */
+static void
+an_older_database_is_migrated_with_who_is_in_it(void **state)
+{
+	static const char *const schemas[] = { schema_001, schema_002 };
+	struct store *s = *state;
+
+	store_close(s);
+	for (int version = 1; version <= (int)COUNT_OF(schemas); version++) {
+		char text[64];
+		struct user u;
+
+		(void)!unlink(DB_FILE);
+		(void)!unlink(DB_FILE "-wal");
+		(void)!unlink(DB_FILE "-shm");
+		for (int i = 0; i < version; i++)
+			run_raw(schemas[i]);
+		run_raw("INSERT INTO user (name, email, password_hash, role, created_ms) "
+			"VALUES ('doc', 'doc@example.org', 'h', 'DOCTOR', 1)");
+		snprintf(text, sizeof(text), "PRAGMA user_version = %d", version);
+		run_raw(text);
+		s = open_store();
+		assert_int_equal(raw_sql("PRAGMA user_version"), STORE_SCHEMA_VERSION);
+		assert_int_equal(store_user_row(s, (struct user_id){ 1 }, &u), ERR_OK);
+		assert_false(u.pending);
+		assert_int_equal(raw_sql("SELECT value FROM revision"), 1);
+		raw_sql("UPDATE user SET pending = 1");
+		assert_int_equal(raw_sql("SELECT rev FROM user"), 2);
+		raw_sql("UPDATE user SET status = 'ONLINE'");
+		assert_int_equal(raw_sql("SELECT rev FROM user"), 3);
+		store_close(s);
+	}
+	*state = open_store();
 }
 
 static void
@@ -316,6 +363,7 @@ main(void)
 		TEST(a_new_store_is_private_and_migrated),
 		TEST(opening_leaves_the_umask_as_it_was),
 		TEST(what_was_committed_is_there_after_opening_again),
+		TEST(an_older_database_is_migrated_with_who_is_in_it),
 		TEST(closing_nothing_is_fine),
 		TEST(programs_that_start_at_once_make_one_database),
 		TEST(a_path_that_cannot_be_opened_is_trouble),

@@ -140,6 +140,102 @@ doctors_are_listed_by_name(void **state)
 	}
 }
 
+static struct user_id
+add_pending(struct store *s, const char *name)
+{
+	struct account a = account_of(name, ROLE_DOCTOR);
+
+	a.user.pending = true;
+	committed(s, store_user_create(s, &a, 1800000000000));
+	return a.user.id;
+}
+
+static void
+a_pending_doctor_is_listed_when_approved(void **state)
+{
+	struct store *s = *state;
+	struct user_id id = add_pending(s, "pending");
+	struct users l = { .n = 0 };
+	struct account a;
+	struct user u;
+	int64_t rev = raw_sql("SELECT value FROM revision");
+	bool more;
+
+	add_doctor(s, "doc");
+	assert_int_equal(store_user_row(s, id, &u), ERR_OK);
+	assert_true(u.pending);
+	assert_int_equal(store_user_by_id(s, id, &a), ERR_OK);
+	assert_true(a.user.pending);
+	assert_string_equal(a.email, "pending@example.org");
+	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
+	assert_null(found(&l, id));
+	committed(s, store_user_approve(s, id));
+	l.n = 0;
+	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
+	assert_non_null(found(&l, id));
+	l.n = 0;
+	assert_int_equal(store_users_changed(s, &rev, 16, collect, &l, &more), ERR_OK);
+	assert_non_null(found(&l, id));
+	assert_false(found(&l, id)->pending);
+}
+
+static void
+who_is_not_pending_cannot_be_approved_again(void **state)
+{
+	struct store *s = *state;
+	struct user_id doctor = add_doctor(s, "doc");
+	struct user_id patient = add_patient(s, "pat");
+	int64_t rev = raw_sql("SELECT value FROM revision");
+
+	committed(s, store_user_approve(s, doctor));
+	committed(s, store_user_approve(s, patient));
+	committed(s, store_user_approve(s, (struct user_id){ 99 }));
+	assert_int_equal(raw_sql("SELECT value FROM revision"), rev);
+}
+
+struct accounts {
+	struct account account[4];
+	size_t n;
+	size_t fail_at;
+};
+
+static enum err
+collect_account(void *context, const struct account *a, int64_t created_ms)
+{
+	struct accounts *l = context;
+
+	assert_int_equal(created_ms, 1800000000000);
+	if (l->fail_at > 0 && l->n + 1 == l->fail_at)
+		return ERR_DENIED;
+	l->account[l->n++] = *a;
+	return ERR_OK;
+}
+
+static void
+accounts_are_listed_by_id(void **state)
+{
+	struct store *s = *state;
+	struct user_id ids[] = { add_pending(s, "zoe"), add_patient(s, "pat"),
+		add_pending(s, "adam") };
+	struct accounts l = { .n = 0 };
+
+	assert_int_equal(store_accounts(s, false, collect_account, &l), ERR_OK);
+	assert_int_equal(l.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(l.account[i].user.id.v, ids[i].v);
+		assert_string_equal(l.account[i].password_hash, "");
+	}
+	assert_string_equal(l.account[1].email, "pat@example.org");
+	l.n = 0;
+	assert_int_equal(store_accounts(s, true, collect_account, &l), ERR_OK);
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.account[1].user.id.v, ids[2].v);
+	l = (struct accounts){ .fail_at = 2 };
+	assert_int_equal(store_accounts(s, false, collect_account, &l), ERR_DENIED);
+	assert_int_equal(l.n, 1);
+	add_patient(s, "and the list is closed");
+}
+
 static void
 a_reader_that_fails_ends_the_list(void **state)
 {
@@ -339,6 +435,9 @@ main(void)
 		TEST(an_email_is_taken_whatever_its_case),
 		TEST(a_status_is_set),
 		TEST(doctors_are_listed_by_name),
+		TEST(a_pending_doctor_is_listed_when_approved),
+		TEST(who_is_not_pending_cannot_be_approved_again),
+		TEST(accounts_are_listed_by_id),
 		TEST(a_reader_that_fails_ends_the_list),
 		TEST(what_others_can_see_raises_the_revision),
 		TEST(a_name_that_another_hand_changes_raises_it_too),

@@ -208,6 +208,36 @@ a_password_has_8_to_72_bytes(void **state)
 	}
 }
 
+static void
+an_audience_is_shown_whom_the_setting_says(void **state)
+{
+	static const struct {
+		const char *name;
+		enum visibility visibility;
+		enum role role;
+		bool pending;
+		bool patients;
+	} rows[] = {
+		{ "all: patient", VISIBILITY_ALL, ROLE_PATIENT, false, true },
+		{ "all: doctor", VISIBILITY_ALL, ROLE_DOCTOR, false, true },
+		{ "all: pending", VISIBILITY_ALL, ROLE_DOCTOR, true, true },
+		{ "scoped: patient", VISIBILITY_SCOPED, ROLE_PATIENT, false, false },
+		{ "scoped: doctor", VISIBILITY_SCOPED, ROLE_DOCTOR, false, true },
+		{ "scoped: pending", VISIBILITY_SCOPED, ROLE_DOCTOR, true, false },
+		{ "scoped: nobody", VISIBILITY_SCOPED, ROLE_NONE, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		enum audience a = audience_of(rows[i].visibility, rows[i].role, rows[i].pending);
+
+		assert_row(rows[i].name, audience_sees(a, ROLE_PATIENT, false) == rows[i].patients);
+		assert_row(rows[i].name, audience_sees(a, ROLE_DOCTOR, false));
+		assert_row(rows[i].name, !audience_sees(a, ROLE_DOCTOR, true));
+	}
+	assert_false(audience_sees(AUDIENCE_DOCTORS, ROLE_NONE, false));
+}
+
 int
 main(void)
 {
@@ -221,6 +251,7 @@ main(void)
 		cmocka_unit_test(an_email_has_one_at_with_something_on_each_side),
 		cmocka_unit_test(an_email_has_at_most_254_bytes),
 		cmocka_unit_test(a_password_has_8_to_72_bytes),
+		cmocka_unit_test(an_audience_is_shown_whom_the_setting_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,14 +61,12 @@ on_list(void *context, struct client *c, const char *text, size_t len)
 {
 	struct presence *p = context;
 	const char *end = text + len;
-	const char *gone;
 
 	if (starts(text, len, "{\"type\":\"users\""))
 		forget_all(p, c->index);
 	else if (!starts(text, len, "{\"type\":\"presence\""))
 		return;
-	if ((gone = memmem(text, len, "\"del\":[", 7)) != NULL)
-		end = gone;
+	/* Who is gone is a number there, and no object. */
 	while ((text = memmem(text, (size_t)(end - text), "\"id\":", 5)) != NULL) {
 		unsigned long id = strtoul(text += 5, NULL, 10);
 

@@ -1,0 +1,146 @@
+#include "admin.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+struct command {
+	const char *group;
+	const char *verb;
+	command_fn *run;
+	const char *usage; /* what may follow */
+	const char *what;
+};
+
+static const struct command commands[] = {
+	{ "users", "list", users_list, "[--pending] [--json]",
+	    "all accounts, or the doctors who wait for approval" },
+	{ "users", "approve", users_approve, "ID|EMAIL", "makes a pending doctor one" },
+	{ .run = NULL },
+};
+
+static const struct command *chosen; /* for what usage_error() says */
+
+static void
+print_usage(FILE *out, const struct command *c)
+{
+	fprintf(out, "  telemed-admin %s %s %s\n", c->group, c->verb, c->usage);
+}
+
+static void
+print_help(void)
+{
+	puts("What an operator does to telemed, running or not. Settings are read from the\n"
+	     "environment, as the programs do; TELEMED_DATA_DIR says which telemed.\n");
+	for (const struct command *c = commands; c->run != NULL; c++) {
+		print_usage(stdout, c);
+		printf("      %s\n", c->what);
+	}
+	puts("\nExit codes: 0 done; 64 the command line is wrong; 65 refused; 66 no database;\n"
+	     "67 no such user; 74 disk, memory or a damaged database; 75 try again later;\n"
+	     "78 a bad setting, or a database of a newer version.");
+}
+
+enum admin_exit
+complain(enum admin_exit code, const char *sentence)
+{
+	fprintf(stderr, "telemed-admin: %s\n", sentence);
+	return code;
+}
+
+enum admin_exit
+complain_of_store(enum err e)
+{
+	switch (e) {
+	case ERR_OK:
+		return ADMIN_OK;
+	case ERR_TOO_NEW:
+		return complain(ADMIN_CONFIG, store_sentence(e));
+	case ERR_INVALID:
+		return complain(ADMIN_BROKEN, store_sentence(e));
+	case ERR_BUSY:
+		return complain(ADMIN_TRY_LATER, "The database is locked. Nothing was changed.");
+	default:
+		return complain(ADMIN_BROKEN,
+		    "The database or the machine cannot take this now. Nothing was changed.");
+	}
+}
+
+enum admin_exit
+usage_error(const char *why)
+{
+	complain(ADMIN_USAGE, why);
+	for (const struct command *c = commands; c->run != NULL; c++) {
+		if (chosen == NULL || chosen == c)
+			print_usage(stderr, c);
+	}
+	return ADMIN_USAGE;
+}
+
+static const struct command *
+find_command(const char *group, const char *verb)
+{
+	for (const struct command *c = commands; c->run != NULL; c++) {
+		if (strcmp(c->group, group) == 0 && strcmp(c->verb, verb) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static enum admin_exit
+open_store(struct admin *a)
+{
+	if (data_paths_find(a->config, &a->paths) != ERR_OK)
+		return complain(ADMIN_CONFIG, "TELEMED_DATA_DIR is too long.");
+	/* Nothing is made where there is nothing: a telemed that nobody has started has no users.
+	 */
+	if (access(a->paths.database, F_OK) != 0)
+		return complain(ADMIN_NO_INPUT,
+		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
+	return complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
+}
+
+static bool
+asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum admin_exit
+run(const struct command *c, const struct config *config, int argc, char **argv)
+{
+	struct admin a = { .config = config };
+	enum admin_exit code = open_store(&a);
+
+	if (code == ADMIN_OK)
+		code = c->run(&a, argc, argv);
+	store_close(a.store);
+	/* What was listed onto a full disk was not listed. */
+	if (fflush(stdout) != 0 && code == ADMIN_OK)
+		code = complain(ADMIN_BROKEN, "Standard output cannot be written to.");
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct config config;
+	char why[CONFIG_WHY_SIZE];
+
+	if (asks_for_help(argc, argv)) {
+		print_help();
+		return ADMIN_OK;
+	}
+	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
+		return (int)usage_error("There is no such command.");
+	if (config_load(&config, why) != ERR_OK)
+		return (int)complain(ADMIN_CONFIG, why);
+	log_open("telemed-admin", LOG_ERROR);
+	return (int)run(chosen, &config, argc - 3, argv + 3);
+}
