@@ -9,6 +9,7 @@
 /* What the database has. */
 static struct {
 	enum status status[PEOPLE + 1];
+	bool pending[PEOPLE + 1];
 	int64_t peer[PEOPLE + 1]; /* whom one is in a call with; 0: nobody */
 	struct job *todo;
 	struct job *done;
@@ -20,6 +21,7 @@ db_reset(void)
 	memset(&db, 0, sizeof(db));
 	for (int i = 1; i <= PEOPLE; i++)
 		db.status[i] = STATUS_OFFLINE;
+	db.pending[2] = true;
 }
 
 static void
@@ -70,6 +72,7 @@ db_row(int64_t id)
 	struct user u = { .id = { id }, .role = id <= 2 ? ROLE_DOCTOR : ROLE_PATIENT };
 
 	u.status = db.status[id];
+	u.pending = db.pending[id];
 	snprintf(u.name, sizeof(u.name), "N\"%d\"", (int)id);
 	return u;
 }
@@ -147,6 +150,13 @@ void
 db_tells(const struct job *j)
 {
 	append(&db.done, j);
+}
+
+void
+db_approve(int64_t id)
+{
+	db.pending[id] = false;
+	db_tells(&(struct job){ .kind = JOB_CHANGED, .user = db_row(id) });
 }
 
 bool

@@ -4,7 +4,7 @@
 
 #include "journal.h"
 
-enum { PEOPLE = 5 }; /* of whom the first two are doctors */
+enum { PEOPLE = 5 }; /* of whom the first two are doctors, and the second is pending */
 
 void db_reset(void);
 struct user db_row(int64_t id); /* of a person, 1 to PEOPLE */
@@ -12,6 +12,7 @@ struct user db_row(int64_t id); /* of a person, 1 to PEOPLE */
 /* Does all that waits; FAILS: it cannot. The results are for journal_take(). */
 void db_run(bool fails);
 void db_tells(const struct job *j); /* a result that nobody has asked for */
+void db_approve(int64_t id);
 bool db_is_idle(void);
 
 /* Everybody is gone: it says so, and nobody is in a call. */

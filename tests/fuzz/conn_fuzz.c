@@ -349,7 +349,7 @@ step(const char *line, size_t len)
 	else if (line[0] == 'r')
 		relay_results(&relay);
 	else if (line[0] == 'h')
-		db_tells(&(struct job){ .kind = JOB_CHANGED, .user = db_row(person) });
+		db_approve(person);
 	else if (strchr("mfRpPbzognkwy", line[0]) != NULL)
 		socket_step(pick(n), line[0], line + 2, len > 2 ? len - 2 : 0);
 	settle();
@@ -366,10 +366,11 @@ make_tokens(void)
 }
 
 static void
-begin(void)
+begin(enum visibility visibility)
 {
 	static const struct turn_settings turn = { .url_count = 0 };
-	static const struct hub_settings settings = { .presence_grace_ms = 10000,
+	const struct hub_settings settings = { .visibility = visibility,
+		.presence_grace_ms = 10000,
 		.ring_timeout_ms = 45000,
 		.call_grace_ms = 30000,
 		.call_max_ms = 4 * 3600 * 1000,
@@ -427,7 +428,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len;
 
 	log_open("fuzz", (enum log_level)(LOG_ERROR + 1));
-	begin();
+	begin(size > 0 && data[0] == 'S' ? VISIBILITY_SCOPED : VISIBILITY_ALL);
 	while (fuzz_line(&in, &line, &len)) {
 		if (len > 0)
 			step(line, len);

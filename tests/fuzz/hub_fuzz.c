@@ -4,8 +4,8 @@
  *   c1, v1      person 1 wants to connect, with the seed's dialect or telemed.v1
  *   m0TEXT      the first of all clients says TEXT
  *   d0, x0      it is lost; its session is logged out first
- *   o1B         person 1 sets a status by REST: O, B or F for OFFLINE
- *   s, sf, sc   the store's thread does what waits: all well; nothing; starts meet another's
+ *   o1B         person 1 sets a status by REST: O, B or F for OFFLINE; one who is pending is
+ * approved s, sf, sc   the store's thread does what waits: all well; nothing; starts meet another's
  *   r, r2       the loop takes all results, or two
  *   t0 ... t9   time passes: to the next timer, or from a millisecond to six hours
  *   l           who lags catches up
@@ -86,7 +86,9 @@ run_store(struct world *w, char how)
 static void
 set_status(struct world *w, struct person *p, char status)
 {
-	if (p->row.role == ROLE_DOCTOR)
+	if (p->row.pending)
+		store_approve(w, p);
+	else if (p->row.role == ROLE_DOCTOR)
 		store_set_status(w, p,
 		    status == 'O'   ? STATUS_ONLINE
 		    : status == 'B' ? STATUS_BUSY

@@ -25,7 +25,7 @@
 
 enum { USERS = 3, PARAMS_MAX = 32, NOW_S = 1800000000 };
 
-static const struct config config = {
+static struct config config = {
 	.allowed_origins = "https://clinic.example",
 	.token_ttl_s = 28800,
 	.session_max_s = 604800,
@@ -177,7 +177,8 @@ one_hour(void)
 	return NOW_S * INT64_C(1000);
 }
 
-/* Users 1 and 2 are doctors, 3 is a patient who has called 1; and somebody has tried too often. */
+/* Users 1 and 2 are doctors, of whom 2 is pending; 3 is a patient who has called 1; and somebody
+ * has tried too often. */
 static void
 populate(struct store *s)
 {
@@ -189,6 +190,7 @@ populate(struct store *s)
 	for (int i = 1; i <= USERS; i++) {
 		a = (struct account){ .user = { .role = i == 3 ? ROLE_PATIENT : ROLE_DOCTOR,
 					  .status = STATUS_OFFLINE } };
+		a.user.pending = i == 2;
 		snprintf(a.user.name, sizeof(a.user.name), "N%d", i);
 		snprintf(a.email, sizeof(a.email), "%d@a.example", i);
 		MUST(make_hash("correct horse", config.bcrypt_cost, a.password_hash) == ERR_OK);
@@ -387,6 +389,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	edge.params[edge.count] = NULL;
 	check_address(FCGX_GetParam("REMOTE_ADDR", edge.params));
+	config.doctor_signup = FCGX_GetParam("SIGNUP", edge.params) != NULL ? SIGNUP_APPROVE
+									    : SIGNUP_OPEN;
 	edge.body = body = fuzz_bytes(in.at, in.left);
 	edge.left = in.left;
 	edge.stop = edge.accepted = false;

@@ -94,6 +94,8 @@ check_taken(const struct config *c)
 	check_number(c->ring_timeout_s, 1, 3600);
 	check_number(c->call_grace_s, 0, 3600);
 	check_number((int)c->log_level, LOG_DEBUG, LOG_ERROR);
+	check_number(c->visibility, 0, 1);
+	check_number(c->doctor_signup, SIGNUP_OPEN, SIGNUP_APPROVE);
 	check_number((int)c->secret_len, SECRET_BYTES_MIN, SECRET_BYTES_MAX);
 	/* They go into a header of lighttpd's and of ours. */
 	MUST(strpbrk(c->allowed_origins, "\r\n \"'*") == NULL);
