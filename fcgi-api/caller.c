@@ -1,6 +1,5 @@
 #include "caller.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -33,42 +32,10 @@ caller_authenticate(struct request *q)
 	return e;
 }
 
-/* Reads the peer's address into V6, an IPv4 one as ::ffff:a.b.c.d. */
-static bool
-peer(const struct request *q, struct in6_addr *v6)
-{
-	struct in_addr v4;
-
-	if (q->address == NULL)
-		return false;
-	if (inet_pton(AF_INET6, q->address, v6) == 1)
-		return true;
-	if (inet_pton(AF_INET, q->address, &v4) != 1)
-		return false;
-	*v6 = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
-	memcpy(&v6->s6_addr[12], &v4, sizeof(v4));
-	return true;
-}
-
-bool
-caller_is_loopback(const struct request *q)
-{
-	struct in6_addr a;
-
-	if (!peer(q, &a))
-		return false;
-	return IN6_IS_ADDR_LOOPBACK(&a) || (IN6_IS_ADDR_V4MAPPED(&a) && a.s6_addr[12] == 127);
-}
-
 void
-caller_address_key(const struct request *q, char out[ADDRESS_KEY_SIZE])
+caller_address_key(const struct request *q, char out[ADDRESS_TEXT_SIZE])
 {
-	struct in6_addr a;
+	struct address network = address_network(&q->address);
 
-	out[0] = '\0';
-	if (!peer(q, &a))
-		return;
-	if (!IN6_IS_ADDR_V4MAPPED(&a))
-		memset(&a.s6_addr[8], 0, 8);
-	inet_ntop(AF_INET6, &a, out, ADDRESS_KEY_SIZE);
+	address_write(&network, out);
 }

@@ -8,10 +8,5 @@
  * ERR_DENIED: refused, and the reply says why. ERR_BUSY, ERR_SYSTEM: the database. */
 MUST_USE enum err caller_authenticate(struct request *q);
 
-/* Is the peer this machine itself? */
-bool caller_is_loopback(const struct request *q);
-
-/* What the throttle knows the peer by: its IPv4 address, or the /64 of its IPv6 address, which one
- * person has to spend. Empty where lighttpd named none. */
-enum { ADDRESS_KEY_SIZE = 48 };
-void caller_address_key(const struct request *q, char out[ADDRESS_KEY_SIZE]);
+/* What the throttle knows the peer by: its address_network(). Empty where lighttpd named none. */
+void caller_address_key(const struct request *q, char out[ADDRESS_TEXT_SIZE]);

@@ -16,7 +16,7 @@ enum {
 	FAILURES_MAX = 5, /* wrong passwords at once, for one account from one address */
 	FAILURES_WINDOW_MS = 10 * 60 * 1000,
 	MINUTE_MS = 60 * 1000,
-	BUCKET_SIZE = ADDRESS_KEY_SIZE + EMAIL_BYTES_MAX + 8,
+	BUCKET_SIZE = ADDRESS_TEXT_SIZE + EMAIL_BYTES_MAX + 8,
 };
 
 static const struct attempt_rate account_rate = {
@@ -80,7 +80,7 @@ address_rate(const struct config *c)
 static void
 name_address(const struct request *q, char bucket[BUCKET_SIZE])
 {
-	char key[ADDRESS_KEY_SIZE];
+	char key[ADDRESS_TEXT_SIZE];
 
 	caller_address_key(q, key);
 	snprintf(bucket, BUCKET_SIZE, "ip %s", key);
@@ -91,7 +91,7 @@ name_address(const struct request *q, char bucket[BUCKET_SIZE])
 static void
 name_account(const struct request *q, const char *email, char bucket[BUCKET_SIZE])
 {
-	char key[ADDRESS_KEY_SIZE];
+	char key[ADDRESS_TEXT_SIZE];
 
 	caller_address_key(q, key);
 	snprintf(bucket, BUCKET_SIZE, "login %s %s", key, email);

@@ -17,7 +17,7 @@
 #include "pool.h"
 #include "server.h"
 
-enum { API_WORKERS = 8, BACKLOG = 1024 };
+enum { API_WORKERS = 8, WAITING_MAX = 1024 };
 
 static int
 complain(int code, const char *sentence)
@@ -73,7 +73,7 @@ run(const struct config *c)
 		return complain(EXIT_TEMPORARY, "TELEMED_DATA_DIR/run cannot be written to.");
 	for (unsigned i = 0; i < 2; i++) {
 		enum err e = unix_bind(
-		    i == 0 ? s.paths.auth : s.paths.api, SOCK_STREAM, BACKLOG, &pools[i].fd);
+		    i == 0 ? s.paths.auth : s.paths.api, SOCK_STREAM, WAITING_MAX, &pools[i].fd);
 
 		if (e == ERR_TOO_BIG)
 			return complain(EXIT_PERMANENT,

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "auth/known_tokens.h"
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
@@ -69,8 +70,8 @@ struct request {
 	const char *if_none_match;
 	const char *scheme;
 	const char *host;
-	const char
-	    *address; /* the peer's, by lighttpd's word; no header of the client changes it */
+	struct address
+	    address; /* the peer's, by lighttpd's word; no header of the client changes it */
 	struct buf body;
 	bool body_too_large;
 

@@ -63,7 +63,7 @@ check_access(struct request *q, enum access access)
 	if (access == ANYONE)
 		return ERR_OK;
 	if (access == LOOPBACK)
-		return caller_is_loopback(q)
+		return address_is_loopback(&q->address)
 			   ? ERR_OK
 			   : refuse(q, PROBLEM_LOOPBACK_ONLY, "Ask from the machine itself.");
 	if ((e = service_store(q->service)) != ERR_OK || (e = caller_authenticate(q)) != ERR_OK)

@@ -82,7 +82,7 @@ request_init(
 	q->if_none_match = param(f, "HTTP_IF_NONE_MATCH");
 	q->host = param(f, "HTTP_HOST");
 	q->scheme = param(f, "REQUEST_SCHEME");
-	q->address = param(f, "REMOTE_ADDR");
+	(void)address_read(param(f, "REMOTE_ADDR"), &q->address);
 	buf_init(&q->body, BODY_BYTES_MAX);
 	buf_init(&q->reply.body, REPLY_BYTES_MAX);
 	read_request_body(q, f->in);

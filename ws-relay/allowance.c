@@ -18,7 +18,7 @@ allowance_init(struct allowance *a, int rate, int64_t now_ms)
 }
 
 enum allowed
-allowance_take(struct allowance *a, int rate, int64_t now_ms)
+allowance_take(struct allowance *a, int rate, unsigned cost, int64_t now_ms)
 {
 	if (rate == 0)
 		return ALLOWED;
@@ -26,8 +26,8 @@ allowance_take(struct allowance *a, int rate, int64_t now_ms)
 	a->topped_ms = now_ms;
 	if (a->left > burst(rate) * 1000)
 		a->left = burst(rate) * 1000;
-	if (a->left >= 1000) {
-		a->left -= 1000;
+	if (a->left >= cost * INT64_C(1000)) {
+		a->left -= cost * INT64_C(1000);
 		return ALLOWED;
 	}
 	if (now_ms - a->refused_ms > REFUSED_PAUSE_MS)

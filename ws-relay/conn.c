@@ -10,18 +10,21 @@
 #include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
+#include "peers.h"
+#include "wheel.h"
 
 _Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets' header");
 
 enum {
-	WHEEL_SLOTS = 32, /* of a second each; longer than any interval between two visits */
-	BACKSTOP_S = 5,	  /* for a peer that does not take its close frame */
+	BACKSTOP_S = 5, /* for a peer that does not take its close frame */
 	WRITES_AT_ONCE = 16,
 };
 
 struct connection {
+	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
 	struct conn_id id;
+	struct peer *peer; /* NULL: it is not counted by its address */
 	struct lws *wsi;   /* NULL: not open yet */
 	struct user *user; /* until opened() has returned */
 	struct user_id user_id;
@@ -34,6 +37,7 @@ struct connection {
 	uint64_t list_revision; /* the last that was sent */
 	enum close_code close_code;
 	bool ping_due;
+	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
 	struct buf message; /* the fragments so far */
 	int64_t message_ms; /* when the first came; 0: none */
@@ -41,11 +45,8 @@ struct connection {
 
 	struct allowance allowance;
 
-	unsigned slot; /* of the wheel */
-	struct connection *prev;
+	struct connection *prev; /* in the table's list of those that are open */
 	struct connection *next;
-	struct connection *open_prev; /* in the table's list of those that are open */
-	struct connection *open_next;
 };
 
 struct conn_table {
@@ -58,8 +59,8 @@ struct conn_table {
 	uint32_t *free_list;
 	unsigned free_count;
 	struct connection *open;
-	struct connection *wheel[WHEEL_SLOTS];
-	unsigned hand;
+	struct wheel wheel;
+	struct peer *peers; /* those that are counted */
 };
 
 struct conn_table *
@@ -103,6 +104,12 @@ conn_table_count(const struct conn_table *t)
 	return t->count;
 }
 
+unsigned
+conn_table_count_from(const struct conn_table *t, struct address address)
+{
+	return peers_count(t->peers, address);
+}
+
 static uint32_t
 index_of(struct conn_id id)
 {
@@ -119,7 +126,8 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 		return NULL;
 	c->user = malloc(sizeof(*c->user));
 	c->session = strdup(o->session);
-	if (c->user == NULL || c->session == NULL) {
+	if (c->user == NULL || c->session == NULL ||
+	    !peers_enter(&t->peers, o->address, &c->peer)) {
 		free(c->user);
 		free(c->session);
 		free(c);
@@ -146,6 +154,7 @@ conn_free(struct connection *c)
 	struct conn_table *t = c->table;
 	uint32_t i = index_of(c->id);
 
+	peers_leave(&t->peers, c->peer);
 	t->connections[i] = NULL;
 	t->free_list[t->free_count++] = i;
 	t->count--;
@@ -208,38 +217,6 @@ conn_expires_s(const struct connection *c)
 	return c->expires_s;
 }
 
-/* Has the table look at C AFTER_MS from now, within a second. C is in no slot yet. */
-static void
-visit_after(struct connection *c, int64_t after_ms)
-{
-	struct conn_table *t = c->table;
-	int64_t seconds = after_ms < 0 ? 1 : after_ms / 1000 + 1;
-
-	if (seconds >= WHEEL_SLOTS)
-		seconds = WHEEL_SLOTS - 1;
-	c->slot = (t->hand + (unsigned)seconds) % WHEEL_SLOTS;
-	DL_APPEND(t->wheel[c->slot], c);
-}
-
-static void
-visit_no_more(struct connection *c)
-{
-	DL_DELETE(c->table->wheel[c->slot], c);
-}
-
-/* The same, unless it does so sooner anyway: nothing that a client sends puts a visit off. */
-static void
-visit_within(struct connection *c, int64_t after_ms)
-{
-	const struct conn_table *t = c->table;
-	unsigned left_s = (c->slot + WHEEL_SLOTS - t->hand) % WHEEL_SLOTS;
-
-	if ((int64_t)left_s * 1000 <= after_ms)
-		return;
-	visit_no_more(c);
-	visit_after(c, after_ms);
-}
-
 /* Until the next ping, or until the token ends, or a v1 client is to be told that it will, where
  * that is sooner. */
 static int64_t
@@ -263,7 +240,7 @@ conn_renew(struct connection *c, const char *session, int64_t expires_s)
 	c->session = copy;
 	c->expires_s = expires_s;
 	c->warned = false;
-	visit_within(c, visit_interval(c, clock_wall_ms() / 1000));
+	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
 	return true;
 }
 
@@ -276,8 +253,8 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	c->wsi = wsi;
 	c->heard_ms = now_ms;
 	allowance_init(&c->allowance, t->rate, now_ms);
-	DL_APPEND2(t->open, c, open_prev, open_next);
-	visit_after(c, visit_interval(c, clock_wall_ms() / 1000));
+	DL_APPEND(t->open, c);
+	wheel_add(&t->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
 	if (refused != CLOSE_NONE) {
 		c->close_code = CLOSE_NONE;
 		conn_close(c, refused);
@@ -294,8 +271,8 @@ conn_closed(struct connection *c)
 {
 	struct conn_table *t = c->table;
 
-	visit_no_more(c);
-	DL_DELETE2(t->open, c, open_prev, open_next);
+	wheel_remove(&t->wheel, &c->visit);
+	DL_DELETE(t->open, c);
 	c->wsi = NULL;
 	t->events.lost(t->events.context, c);
 	conn_free(c);
@@ -480,7 +457,7 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	size_t left = lws_remaining_packet_payload(c->wsi);
 
 	c->heard_ms = now_ms;
-	if (c->close_code != CLOSE_NONE)
+	if (c->close_code != CLOSE_NONE || c->peer_closed)
 		return;
 	if (lws_frame_is_binary(c->wsi)) {
 		conn_close(c, CLOSE_UNSUPPORTED);
@@ -498,21 +475,44 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	}
 	if (c->message_ms == 0) {
 		c->message_ms = now_ms;
-		visit_within(c, ASSEMBLY_MAX_MS);
+		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
 	}
 	buf_add(&c->message, data, len);
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
 }
 
-bool
-conn_peer_closes(struct connection *c, const char *payload, size_t len)
+/* May CODE be sent (RFC 6455 7.4)? */
+static bool
+is_close_code(unsigned code)
+{
+	return (code >= 1000 && code <= 1011 && (code < 1004 || code > 1006)) ||
+	       (code >= 3000 && code <= 4999);
+}
+
+/* What is wrong with the PAYLOAD of a close frame (RFC 6455 5.5.1, 8.1). */
+static enum close_code
+fault_of_close(const unsigned char *payload, size_t len)
 {
 	enum { CODE = 2 }; /* bytes, ahead of the reason */
 
-	if (len <= CODE || utf8_valid(payload + CODE, len - CODE))
+	if (len == 0)
+		return CLOSE_NONE;
+	if (len < CODE || !is_close_code((unsigned)payload[0] << 8 | payload[1]))
+		return CLOSE_PROTOCOL;
+	return utf8_valid((const char *)payload + CODE, len - CODE) ? CLOSE_NONE
+								    : CLOSE_INVALID_TEXT;
+}
+
+bool
+conn_peer_closes(struct connection *c, const void *payload, size_t len)
+{
+	enum close_code fault = fault_of_close(payload, len);
+
+	c->peer_closed = true;
+	if (fault == CLOSE_NONE)
 		return true;
-	lws_close_reason(c->wsi, (enum lws_close_status)CLOSE_INVALID_TEXT, NULL, 0);
+	lws_close_reason(c->wsi, (enum lws_close_status)fault, NULL, 0);
 	return false;
 }
 
@@ -523,9 +523,9 @@ conn_pong(struct connection *c, int64_t now_ms)
 }
 
 bool
-conn_allow(struct connection *c, int64_t now_ms)
+conn_allow(struct connection *c, unsigned cost, int64_t now_ms)
 {
-	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, now_ms);
+	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, cost, now_ms);
 
 	if (allowed == FLOODING)
 		conn_close(c, CLOSE_FLOOD);
@@ -543,7 +543,7 @@ conn_misbehaved(struct connection *c, int64_t now_ms)
 void
 conn_each(struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context)
 {
-	for (struct connection *c = t->open; c != NULL; c = c->open_next)
+	for (struct connection *c = t->open; c != NULL; c = c->next)
 		fn(context, c);
 }
 
@@ -558,10 +558,20 @@ warn_of_end(struct connection *c, int64_t left_ms)
 	frame_unref(f);
 }
 
+struct instant {
+	int64_t now_ms; /* monotonic */
+	int64_t wall_s; /* Unix time */
+};
+
 /* Looks after C, and says when to look again. */
 static int64_t
-visit(struct connection *c, int64_t now_ms, int64_t wall_s)
+visit(void *context, struct wheel_entry *e)
 {
+	const struct instant *at = context;
+	struct connection *c = (struct connection *)(void *)e;
+	int64_t now_ms = at->now_ms;
+	int64_t wall_s = at->wall_s;
+
 	if (c->close_code != CLOSE_NONE)
 		return PING_INTERVAL_MS;
 	if (now_ms - c->heard_ms > SILENCE_MAX_MS) {
@@ -587,15 +597,7 @@ visit(struct connection *c, int64_t now_ms, int64_t wall_s)
 void
 conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s)
 {
-	struct connection *due;
-	struct connection *c;
-	struct connection *next;
+	struct instant now = { now_ms, wall_s };
 
-	t->hand = (t->hand + 1) % WHEEL_SLOTS;
-	due = t->wheel[t->hand];
-	t->wheel[t->hand] = NULL;
-	DL_FOREACH_SAFE (due, c, next) {
-		DL_DELETE(due, c);
-		visit_after(c, visit(c, now_ms, wall_s));
-	}
+	wheel_turn(&t->wheel, visit, &now);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "domain/user.h"
 #include "frame.h"
@@ -17,11 +18,13 @@ struct connection;
 enum close_code {
 	CLOSE_NONE = 0,
 	CLOSE_GOING_AWAY = 1001,
+	CLOSE_PROTOCOL = 1002,
 	CLOSE_UNSUPPORTED = 1003,
 	CLOSE_INVALID_TEXT = 1007,
 	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
 	CLOSE_TOO_BIG = 1009,
 	CLOSE_INTERNAL = 1011,
+	CLOSE_TRY_LATER = 1013, /* too many connections of one address */
 	CLOSE_TOKEN_EXPIRED = 4100,
 	CLOSE_SLOW_READER = 4101,
 	CLOSE_FLOOD = 4103,
@@ -53,10 +56,14 @@ struct conn_table *conn_table_new(unsigned max, int rate, const struct conn_even
 void conn_table_free(struct conn_table *t);
 unsigned conn_table_count(const struct conn_table *t);
 
+/* How many there are from ADDRESS, as peers_count() says. */
+unsigned conn_table_count_from(const struct conn_table *t, struct address address);
+
 /* Who connects. */
 struct conn_origin {
 	const struct user *user;
-	const char *session;   /* of its token */
+	const char *session; /* of its token */
+	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
 	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */
@@ -87,9 +94,10 @@ void conn_received(struct connection *c, const void *data, size_t len, int64_t n
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 
-/* The peer's close frame, with a code of two bytes and a reason, or without. A reason that is not
- * UTF-8 is answered with 1007 (RFC 6455 8.1). */
-bool conn_peer_closes(struct connection *c, const char *payload, size_t len);
+/* The peer's close frame, with a code of two bytes and a reason, or without. A code that must not
+ * be sent, or half of one, is answered with 1002 (RFC 6455 5.5.1, 7.4), a reason that is not UTF-8
+ * with 1007 (8.1), and any other with itself. */
+bool conn_peer_closes(struct connection *c, const void *payload, size_t len);
 void conn_closed(struct connection *c); /* tells lost() and frees */
 
 /* Sends FRAME (a reference is taken), or the user list, at once where the socket takes it.
@@ -106,9 +114,9 @@ void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revi
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
 
-/* Takes one message from its allowance: false where there is none left, and then the message must
- * be refused; one that goes on and on is closed with 4103. */
-bool conn_allow(struct connection *c, int64_t now_ms);
+/* Takes one message of COST tokens from its allowance: false where there is too little left, and
+ * then the message must be refused; one that goes on and on is closed with 4103. */
+bool conn_allow(struct connection *c, unsigned cost, int64_t now_ms);
 
 /* Notes a message that broke the rules; the 21st within a minute closes with 4506. */
 void conn_misbehaved(struct connection *c, int64_t now_ms);

@@ -276,7 +276,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
 	if (e == ERR_INVALID && !utf8_valid(text, len)) {
 		conn_close(c, CLOSE_INVALID_TEXT);
-	} else if (!conn_allow(c, now_ms)) {
+	} else if (!conn_allow(c, message_cost(m.type), now_ms)) {
 		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
 	} else if (e == ERR_INVALID) {
 		send_error(c, &m, refusal.code, refusal.message);

@@ -23,6 +23,7 @@ struct head {
 	const char *authorization;
 	const char *protocols;
 	const char *scheme; /* X-Forwarded-Proto */
+	char *forwarded;    /* X-Forwarded-For */
 	bool repeated;	    /* a header that may stand once stands twice */
 };
 
@@ -62,7 +63,7 @@ keep(struct head *h, const char **slot, const char *value)
 }
 
 static void
-read_header(struct head *h, const char *name, const char *value)
+read_header(struct head *h, const char *name, char *value)
 {
 	const struct {
 		const char *name;
@@ -88,6 +89,8 @@ read_header(struct head *h, const char *name, const char *value)
 	/* Ours, from lighttpd, is the last one. */
 	if (strcasecmp(name, "X-Forwarded-Proto") == 0)
 		h->scheme = value;
+	if (strcasecmp(name, "X-Forwarded-For") == 0)
+		h->forwarded = value;
 }
 
 /* One "Name: value" line (RFC 9112 5). */
@@ -280,6 +283,38 @@ find_token(struct head *h, unsigned *count)
 	return found;
 }
 
+/* Takes the last address off the comma-separated LIST. */
+static struct address
+take_last(char *list)
+{
+	char *comma = strrchr(list, ',');
+	char *text = comma == NULL ? list : comma + 1;
+	struct address a;
+
+	text += strspn(text, " \t");
+	(void)address_read(text, &a);
+	*(comma == NULL ? list : comma) = '\0';
+	return a;
+}
+
+/* What lighttpd has appended is its own peer's address. Of what stands before it the client may
+ * have written all; where that peer is the proxy that is trusted, the next is the proxy's word. */
+static struct address
+client_address(const struct config *config, char *forwarded)
+{
+	struct address a = { { 0 } };
+	struct address proxy;
+	struct address before;
+
+	if (forwarded == NULL)
+		return a;
+	a = take_last(forwarded);
+	if (!address_read(config->trusted_proxy, &proxy) || memcmp(&a, &proxy, sizeof(a)) != 0)
+		return a;
+	before = take_last(forwarded);
+	return address_known(&before) ? before : a;
+}
+
 static struct verdict
 check_token(const struct token_key *key, struct head *h, int64_t now_s, struct claims *out)
 {
@@ -319,6 +354,7 @@ gate_check(const struct config *config, const struct token_key *key, const char 
 	if ((v = check_token(key, &h, now_s, &out->claims)).status != 101)
 		return v;
 	memcpy(out->key, h.key, sizeof(out->key));
+	out->address = client_address(config, h.forwarded);
 	out->v1 = list_has(h.protocols, "telemed.v1");
 	return v;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "auth/token.h"
+#include "base/address.h"
 #include "config/config.h"
 
 enum {
@@ -18,6 +19,7 @@ enum {
 struct admission {
 	struct claims claims;
 	char key[WEBSOCKET_KEY_LEN + 1]; /* Sec-WebSocket-Key */
+	struct address address;		 /* the client's, by lighttpd's word */
 	bool v1;			 /* the subprotocol telemed.v1 was offered, and is chosen */
 };
 

@@ -144,19 +144,27 @@ read_token_refresh(struct reader *rd)
 
 static const struct {
 	const char *type;
+	unsigned cost;
 	read_fn *read;
 	bool data_optional;
 } shapes[MESSAGE__COUNT] = {
-	[MESSAGE_CHAT] = { "chat", read_chat, false },
-	[MESSAGE_SIGNAL] = { "signal", read_signal, false },
-	[MESSAGE_CALL_START] = { "call_start", read_call_start, true },
-	[MESSAGE_CALL_END] = { "call_end", read_call_end, true },
-	[MESSAGE_CALL_ACCEPT] = { "call_accept", read_call_accept, false },
-	[MESSAGE_CALL_REJECT] = { "call_reject", read_call_accept, false },
-	[MESSAGE_CALL_RESUME] = { "call_resume", read_call_accept, false },
-	[MESSAGE_TOKEN_REFRESH] = { "token_refresh", read_token_refresh, false },
-	[MESSAGE_SET_STATUS] = { "set_status", read_set_status, false },
+	[MESSAGE_UNKNOWN] = { "", 1, NULL, false },
+	[MESSAGE_CHAT] = { "chat", 1, read_chat, false },
+	[MESSAGE_SIGNAL] = { "signal", 1, read_signal, false },
+	[MESSAGE_CALL_START] = { "call_start", 2, read_call_start, true },
+	[MESSAGE_CALL_END] = { "call_end", 1, read_call_end, true },
+	[MESSAGE_CALL_ACCEPT] = { "call_accept", 1, read_call_accept, false },
+	[MESSAGE_CALL_REJECT] = { "call_reject", 1, read_call_accept, false },
+	[MESSAGE_CALL_RESUME] = { "call_resume", 1, read_call_accept, false },
+	[MESSAGE_TOKEN_REFRESH] = { "token_refresh", 4, read_token_refresh, false },
+	[MESSAGE_SET_STATUS] = { "set_status", 2, read_set_status, false },
 };
+
+unsigned
+message_cost(enum message_type type)
+{
+	return shapes[type].cost;
+}
 
 const char *
 message_type_name(enum message_type type)

@@ -69,5 +69,9 @@ MUST_USE enum err message_read(
     const char *text, size_t len, struct message *out, struct refusal *r);
 void message_fini(struct message *m);
 
+/* How many tokens of its sender's allowance it takes: more than one where it has us write to the
+ * database or check a signature. What cannot be read costs one. */
+unsigned message_cost(enum message_type type);
+
 /* Its "type" on the wire. Static. */
 const char *message_type_name(enum message_type type);

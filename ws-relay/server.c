@@ -149,18 +149,30 @@ make_head(const struct connection *c, const struct admission *a, struct buf *out
 	    a->v1 ? "Sec-WebSocket-Protocol: telemed.v1\r\n" : "");
 }
 
+/* Why one connection more of USER is not to stay; CLOSE_NONE: it may. */
+static enum close_code
+one_too_many(const struct server *s, const struct admission *a, const struct user *user)
+{
+	int from_there = (int)conn_table_count_from(s->relay.conns, a->address);
+	int most = s->relay.config->address_connections;
+
+	if (hub_connections(s->relay.hub, user->id) >= USER_CONNECTIONS_MAX)
+		return CLOSE_TOO_MANY_CONNECTIONS;
+	return most > 0 && from_there >= most ? CLOSE_TRY_LATER : CLOSE_NONE;
+}
+
 /* Gives an admitted client to libwebsockets. */
 static void
 on_admitted(void *context, int fd, const struct admission *a, const struct user *user)
 {
 	struct server *s = context;
-	bool too_many = hub_connections(s->relay.hub, user->id) >= USER_CONNECTIONS_MAX;
 	const struct conn_origin origin = {
 		.user = user,
 		.session = a->claims.session,
+		.address = a->address,
 		.expires_s = a->claims.expires_s,
 		.v1 = a->v1,
-		.close = too_many ? CLOSE_TOO_MANY_CONNECTIONS : CLOSE_NONE,
+		.close = one_too_many(s, a, user),
 	};
 	struct connection *c;
 	struct conn_id id;

@@ -1,11 +1,11 @@
 #include "config/config.h"
 
-#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/fd.h"
 #include "base/str.h"
 
@@ -29,6 +29,7 @@ static const char *const signups[] = { "open", "approve", NULL };
 static const struct setting settings[] = {
 	{ "TELEMED_PORT", INT, AT(port), "8080", 1, 65535, NULL },
 	{ "TELEMED_BIND", ADDRESS, AT(bind), "127.0.0.1", 0, 0, NULL },
+	{ "TELEMED_TRUSTED_PROXY", ADDRESS, AT(trusted_proxy), "", 0, 0, NULL },
 	{ "TELEMED_DATA_DIR", TEXT, AT(data_dir), "var", 0, 0, NULL },
 	{ "TELEMED_JWT_SECRET_FILE", TEXT, AT(secret_file), "", 0, 0, NULL },
 	{ "TELEMED_TOKEN_TTL", INT, AT(token_ttl_s), "28800", 1, 30 * 86400, NULL },
@@ -36,6 +37,7 @@ static const struct setting settings[] = {
 	{ "TELEMED_BCRYPT_COST", INT, AT(bcrypt_cost), "12", 4, 15, NULL },
 	{ "TELEMED_ALLOWED_ORIGINS", ORIGINS, AT(allowed_origins), "", 0, 0, NULL },
 	{ "TELEMED_WS_RATE", INT, AT(ws_rate), "50", 0, 100000, NULL },
+	{ "TELEMED_ADDRESS_CONNECTIONS", INT, AT(address_connections), "256", 0, 1000000, NULL },
 	{ "TELEMED_AUTH_RATE", INT, AT(auth_rate), "30", 0, 100000, NULL },
 	{ "TELEMED_PRESENCE_GRACE", INT, AT(presence_grace_s), "10", 0, 3600, NULL },
 	{ "TELEMED_RING_TIMEOUT", INT, AT(ring_timeout_s), "45", 1, 3600, NULL },
@@ -76,9 +78,9 @@ read_text(const struct setting *s, const char *value, char *out, char *why)
 static enum err
 read_address(const struct setting *s, const char *value, char *out, char *why)
 {
-	unsigned char address[sizeof(struct in6_addr)];
+	struct address address;
 
-	if (inet_pton(AF_INET, value, address) != 1 && inet_pton(AF_INET6, value, address) != 1) {
+	if (value[0] != '\0' && !address_read(value, &address)) {
 		snprintf(why, CONFIG_WHY_SIZE, "%s must be an IPv4 or IPv6 address.", s->name);
 		return ERR_INVALID;
 	}

@@ -32,7 +32,9 @@ struct config {
 	int bcrypt_cost;
 	char allowed_origins[CONFIG_TEXT_SIZE]; /* separated by commas; empty: same origin only */
 	int ws_rate;				/* messages a second and connection; 0: no limit */
-	int auth_rate;				/* attempts a minute and address; 0: no limit */
+	int address_connections; /* WebSockets at a time from one address; 0: no limit */
+	char trusted_proxy[CONFIG_TEXT_SIZE]; /* an address; empty: none */
+	int auth_rate;			      /* attempts a minute and address; 0: no limit */
 	int presence_grace_s;
 	int ring_timeout_s;
 	int call_grace_s;

@@ -87,7 +87,8 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_ATTEMPT_FORGET] = "DELETE FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_TRIM] =
 	    "DELETE FROM auth_attempt WHERE bucket IN "
-	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 ORDER BY free_ms LIMIT 16)",
+	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
+	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
 };
 
 enum err

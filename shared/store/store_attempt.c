@@ -60,6 +60,7 @@ store_attempt_count(struct store *s, const char *bucket, struct attempt_rate rat
 	if ((e = put(s, bucket, owed_until + rate.every_ms)) != ERR_OK)
 		return e;
 	sqlite3_bind_int64(trim, 1, now_ms);
+	sqlite3_bind_int64(trim, 2, ATTEMPT_BUCKETS_MAX);
 	return sql_run(s, trim);
 }
 

@@ -5,6 +5,8 @@
 
 #include "store/store.h"
 
+enum { ATTEMPT_BUCKETS_MAX = 10000 };
+
 struct attempt_rate {
 	int64_t every_ms; /* one attempt is won back in this time */
 	int64_t burst;	  /* how many may come at once */
@@ -16,8 +18,9 @@ struct attempt_rate {
 MUST_USE enum err store_attempt_check(struct store *s, const char *bucket, struct attempt_rate rate,
     int64_t now_ms, int64_t *wait_ms);
 
-/* Counts one attempt. In a transaction. Drops a few buckets that have run full again, so the table
- * cannot grow past those that were used lately. */
+/* Counts one attempt. In a transaction. Drops a few buckets that have run full again, so that the
+ * table holds those that were used lately; and where these are more than ATTEMPT_BUCKETS_MAX, the
+ * ones that would have run full the soonest. */
 MUST_USE enum err store_attempt_count(
     struct store *s, const char *bucket, struct attempt_rate rate, int64_t now_ms);
 

@@ -174,6 +174,7 @@ def start_lighttpd(server, data, *more):
                                f'accesslog.filename := "{server.dir}/access.log"', *more]) + "\n")
     server.run(lighttpd(), "-D", "-f", conf, ready=lambda _: answers(port), TELEMED_PORT=str(port),
                TELEMED_LIGHTTPD_BIND="127.0.0.1", TELEMED_DATA_DIR=str(data), TELEMED_ROOT=str(ROOT),
+               TELEMED_LIGHTTPD_PROXY="0.0.0.0/32",
                TELEMED_LIGHTTPD_FDS="20000", TELEMED_LIGHTTPD_CONNECTIONS="10000")
     return port
 

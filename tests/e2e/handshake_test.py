@@ -203,7 +203,8 @@ def test_other_methods_405(door, patient):
 def test_a_plain_get_426(door, patient):
     path = f"/ws?token={patient.token}"
     for request in (head(path, without=["Upgrade", "Connection", "Sec-"]), head(path, without=["Upgrade"]),
-                    head(path, "Upgrade: h2c", without=["Upgrade"])):
+                    *(head(path, f"Upgrade: {other}", without=["Upgrade"])
+                      for other in ("h2c", "foo", "TLS/1.0", "websocketx", "web socket", "websocket/13"))):
         headers = refused(door, request, 426, "upgrade_required")
         assert headers["upgrade"] == "websocket"
 
@@ -242,6 +243,24 @@ def test_the_relay_itself_bounds_the_head(stack):
 
 def test_the_relay_itself_takes_no_frames_before_its_answer(stack, patient):
     refused(stack.relay_socket, head(f"/ws?token={patient.token}") + b"\x81", 400, "invalid_request")
+
+
+def test_a_request_that_is_not_finished_is_cut(stack, patient):
+    """At once on both doors, for it takes a while: nothing, half a head, and, to lighttpd, a head and half a body."""
+    half = head(f"/ws?token={patient.token}")[:-10]
+    wires = [(Wire(door), start, door) for door in (stack.port, stack.relay_socket) for start in (b"", half)]
+    wires.append((Wire(stack.port), b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", stack.port))
+    for wire, start, _ in wires:
+        wire.socket.settimeout(30 + PATIENCE)
+        wire.send(start)
+    for wire, _, door in wires:
+        got = b""
+        while more := wire.socket.recv(1 << 16):
+            got += more
+        if door != stack.port:
+            assert got.startswith(b"HTTP/1.1 408 ") and b'"code":"timeout"' in got
+        wire.socket.close()
+    admitted(stack.port, head(f"/ws?token={patient.token}"))
 
 
 def test_no_token_reaches_a_log():

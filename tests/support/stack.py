@@ -182,12 +182,12 @@ class Stack:
                              stdin=subprocess.DEVNULL, timeout=PATIENCE)
         return got.returncode, got.stdout, got.stderr
 
-    def register(self, role, name=None):
+    def register(self, role, name=None, headers=None):
         """A new user: its id, name, role, and token."""
         self.users += 1
         name = name or f"{role.lower()} {self.users}"
         status, got = self.rest("POST", "/auth/register", {"name": name, "email": f"user{self.users}@example.org",
-                                                           "password": "password", "role": role})
+                                                           "password": "password", "role": role}, headers=headers)
         assert status == 201, got
         return User(self, got["user"]["id"], name, role, got["token"])
 

@@ -98,6 +98,8 @@ static const struct number {
 	{ "TELEMED_TOKEN_TTL", offsetof(struct config, token_ttl_s), 28800, 1, 2592000 },
 	{ "TELEMED_BCRYPT_COST", offsetof(struct config, bcrypt_cost), 12, 4, 15 },
 	{ "TELEMED_WS_RATE", offsetof(struct config, ws_rate), 50, 0, 100000 },
+	{ "TELEMED_ADDRESS_CONNECTIONS", offsetof(struct config, address_connections), 256, 0,
+	    1000000 },
 	{ "TELEMED_AUTH_RATE", offsetof(struct config, auth_rate), 30, 0, 100000 },
 	{ "TELEMED_PRESENCE_GRACE", offsetof(struct config, presence_grace_s), 10, 0, 3600 },
 	{ "TELEMED_RING_TIMEOUT", offsetof(struct config, ring_timeout_s), 45, 1, 3600 },
@@ -194,6 +196,13 @@ an_address_is_numeric(void **state)
 	}
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("TELEMED_BIND", bad[i], "IPv4 or IPv6");
+	set("TELEMED_BIND", "");
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refuse("TELEMED_TRUSTED_PROXY", bad[i], "IPv4 or IPv6");
+	set("TELEMED_TRUSTED_PROXY", "192.0.2.1");
+	assert_string_equal(load().trusted_proxy, "192.0.2.1");
+	set("TELEMED_TRUSTED_PROXY", "");
+	assert_string_equal(load().trusted_proxy, "");
 }
 
 static void

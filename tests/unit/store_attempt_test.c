@@ -219,6 +219,26 @@ the_table_does_not_grow_past_what_is_in_use(void **state)
 	assert_int_equal(check(s, "owes", NOW + 301 * rate.every_ms), ERR_BUSY);
 }
 
+/* A flood of addresses at once, none of which has run full again. */
+static void
+the_table_has_a_bound_whatever_comes(void **state)
+{
+	struct store *s = *state;
+	char bucket[32];
+
+	for (int i = 0; i < rate.burst; i++)
+		count(s, "owes the most", NOW);
+	assert_int_equal(store_begin(s), ERR_OK);
+	for (int i = 0; i < ATTEMPT_BUCKETS_MAX + 500; i++) {
+		snprintf(bucket, sizeof(bucket), "address:%d", i);
+		assert_int_equal(store_attempt_count(s, bucket, rate, NOW), ERR_OK);
+	}
+	assert_int_equal(store_end(s, ERR_OK), ERR_OK);
+	assert_in_range(raw_sql("SELECT count(*) FROM auth_attempt"), ATTEMPT_BUCKETS_MAX - 16,
+	    ATTEMPT_BUCKETS_MAX);
+	assert_int_equal(check(s, "owes the most", NOW), ERR_BUSY);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 
 int
@@ -237,6 +257,7 @@ main(void)
 		TEST(a_burst_of_one_is_one_at_a_time),
 		TEST(attempts_are_shared_and_outlive_the_process),
 		TEST(the_table_does_not_grow_past_what_is_in_use),
+		TEST(the_table_has_a_bound_whatever_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+#include "peers.h"
+
+/* uthash tells of a failed allocation instead of ending the process. */
+#define HASH_NONFATAL_OOM	 1
+#define uthash_nonfatal_oom(elt) ((elt)->hashed = false)
+#include <uthash.h>
+
+struct peer {
+	struct address address;
+	unsigned count;
+	bool hashed;
+	UT_hash_handle hh;
+};
+
+static struct peer *
+find(const struct peer *table, struct address network)
+{
+	struct peer *p = NULL;
+
+	HASH_FIND(hh, table, &network, sizeof(network), p);
+	return p;
+}
+
+static struct peer *
+add(struct peer **table, struct address network)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->address = network;
+	p->hashed = true;
+	HASH_ADD(hh, *table, address, sizeof(p->address), p);
+	if (p->hashed)
+		return p;
+	free(p);
+	return NULL;
+}
+
+unsigned
+peers_count(const struct peer *table, struct address address)
+{
+	const struct peer *p = find(table, address_network(&address));
+
+	return p == NULL ? 0 : p->count;
+}
+
+bool
+peers_enter(struct peer **table, struct address address, struct peer **out)
+{
+	struct address network = address_network(&address);
+
+	*out = NULL;
+	if (!address_known(&address) || address_is_loopback(&address))
+		return true;
+	if ((*out = find(*table, network)) == NULL && (*out = add(table, network)) == NULL)
+		return false;
+	(*out)->count++;
+	return true;
+}
+
+void
+peers_leave(struct peer **table, struct peer *p)
+{
+	if (p == NULL || --p->count > 0)
+		return;
+	HASH_DEL(*table, p);
+	free(p);
+}
