@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "conn_db.h"
 #include "fuzz.h"
 #include "relay.h"
@@ -94,8 +95,8 @@ lws_callback_on_writable(struct lws *wsi)
 void
 lws_close_reason(struct lws *wsi, enum lws_close_status code, unsigned char *text, size_t len)
 {
-	static const int codes[] = { 1001, 1003, 1007, 1008, 1009, 4100, 4101, 4103, 4501, 4505,
-		4506 };
+	static const int codes[] = { 1001, 1002, 1003, 1007, 1008, 1009, 4100, 4101, 4103, 4501,
+		4505, 4506 };
 	bool known = false;
 
 	(void)text;
@@ -302,12 +303,28 @@ log_out(const struct lws *wsi)
 	db_tells(&j);
 }
 
+/* RFC 6455 5.5.1, 7.4, 8.1: nothing, or a code that may be sent and a reason in UTF-8. */
+static bool
+is_farewell(const char *payload, size_t len)
+{
+	unsigned code = len < 2
+			    ? 0
+			    : (unsigned)(unsigned char)payload[0] << 8 | (unsigned char)payload[1];
+
+	if (len == 0)
+		return true;
+	if (code < 1000 || code > 4999 || (code > 1011 && code < 3000) ||
+	    (code >= 1004 && code <= 1006))
+		return false;
+	return utf8_valid(payload + 2, len - 2);
+}
+
 static void
 peer_closes(struct lws *wsi, const char *payload, size_t len)
 {
 	char *exact = fuzz_bytes(payload, len);
 
-	(void)conn_peer_closes(wsi->conn, exact, len);
+	MUST(conn_peer_closes(wsi->conn, exact, len) == is_farewell(payload, len));
 	free(exact);
 	lose(wsi);
 }

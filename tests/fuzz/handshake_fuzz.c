@@ -67,10 +67,50 @@ origin_may(const char *head, size_t len, const struct config *c)
 	return is_value(origin, n, own) || is_value(origin, n, c->allowed_origins);
 }
 
+/* The LEN bytes at TEXT as an address; where they are none, it is unknown. */
+static struct address
+read_address(const char *text, size_t len)
+{
+	char *copy = fuzz_string(text, len);
+	struct address a;
+
+	(void)address_read(copy, &a);
+	free(copy);
+	return a;
+}
+
+/* What lighttpd has appended to the last X-Forwarded-For, or what stands before it where that is
+ * the proxy that is trusted, and is an address. */
+static struct address
+right_address(const char *head, size_t len, const struct config *c)
+{
+	struct address proxy = read_address(c->trusted_proxy, strlen(c->trusted_proxy));
+	struct address found[2] = { { { 0 } }, { { 0 } } };
+	const char *list = "";
+	size_t n = 0;
+
+	(void)count_header(head, len, "X-Forwarded-For", &list, &n);
+	for (int i = 0; i < 2; i++) {
+		size_t from = n;
+
+		while (from > 0 && list[from - 1] != ',')
+			from--;
+		while (from < n && (list[from] == ' ' || list[from] == '\t'))
+			from++;
+		found[i] = read_address(list + from, n - from);
+		while (from > 0 && list[from - 1] != ',')
+			from--;
+		n = from > 0 ? from - 1 : 0;
+	}
+	return memcmp(&found[0], &proxy, sizeof(proxy)) == 0 && address_known(&found[1]) ? found[1]
+											 : found[0];
+}
+
 static void
 check_admitted(const char *head, size_t len, const struct config *c, const struct admission *a)
 {
 	const char *value = NULL;
+	struct address right;
 	size_t n = 0;
 
 	MUST(strncmp(head, "GET /ws ", 8) == 0 || strncmp(head, "GET /ws?", 8) == 0);
@@ -86,6 +126,8 @@ check_admitted(const char *head, size_t len, const struct config *c, const struc
 	     n);
 	MUST(strchr("AQgw", a->key[21]) != NULL); /* the last four bits of sixteen bytes */
 	MUST(origin_may(head, len, c));
+	right = right_address(head, len, c);
+	MUST(memcmp(&a->address, &right, sizeof(right)) == 0);
 	MUST(a->claims.user.v == 7 && a->claims.role == ROLE_DOCTOR);
 	MUST(!a->v1 || count_header(head, len, "Sec-WebSocket-Protocol", &value, &n) == 1);
 }
@@ -123,7 +165,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const int statuses[] = { 101, 200, 400, 401, 403, 404, 405, 426, 431 };
-	static const struct config config = { .allowed_origins = "https://clinic.example" };
+	static const struct config config = { .allowed_origins = "https://clinic.example",
+		.trusted_proxy = "192.0.2.1" };
 	const char *end = memmem(data, size, "\r\n\r\n", 4);
 	struct admission a;
 	struct verdict v;

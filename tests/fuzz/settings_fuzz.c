@@ -90,6 +90,9 @@ check_taken(const struct config *c)
 	check_number(c->bcrypt_cost, 4, 15);
 	check_number(c->ws_rate, 0, 100000);
 	check_number(c->auth_rate, 0, 100000);
+	check_number(c->address_connections, 0, 1000000);
+	MUST(c->trusted_proxy[0] == '\0' || inet_pton(AF_INET, c->trusted_proxy, address) == 1 ||
+	     inet_pton(AF_INET6, c->trusted_proxy, address) == 1);
 	check_number(c->presence_grace_s, 0, 3600);
 	check_number(c->ring_timeout_s, 1, 3600);
 	check_number(c->call_grace_s, 0, 3600);
