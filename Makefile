@@ -110,12 +110,13 @@ $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD
 
 # With what of the programs a target runs, and instead of which parts of it are the target's own.
 $(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
-$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix ws-relay/,conn.c dispatch.c outbox.c allowance.c peers.c wheel.c) $(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix ws-relay/,conn.c dispatch.c outbox.c allowance.c peers.c wheel.c trail.c) $(HUB))
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
 $(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
 $(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
+$(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
 $(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call objects,ws-relay/gate.c)
 
 $(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a

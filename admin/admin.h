@@ -5,11 +5,12 @@
 #include <stdbool.h>
 
 #include "config/paths.h"
-#include "store/store.h"
+#include "store/store_audit.h"
 
 /* Exit codes, those of sysexits.h: a script can tell what to do from them. */
 enum admin_exit {
 	ADMIN_OK = 0,
+	ADMIN_NOT_WHOLE = 1, /* audit verify: the trail is not as it was written */
 	ADMIN_USAGE = 64,    /* the command line is wrong */
 	ADMIN_REFUSED = 65,  /* what was asked for does not go with what is there */
 	ADMIN_NO_INPUT = 66, /* there is no database */
@@ -22,7 +23,7 @@ enum admin_exit {
 struct admin {
 	const struct config *config;
 	struct data_paths paths;
-	struct store *store; /* open */
+	struct store *store; /* open, for reading or for writing as the command's row says */
 };
 
 /* ARGV are the words after the command's two. */
@@ -34,9 +35,20 @@ enum admin_exit complain(enum admin_exit code, const char *sentence);
 /* The same for an outcome of the store that the caller has no word for; ADMIN_OK for ERR_OK. */
 enum admin_exit complain_of_store(enum err e);
 
+/* The same for store_audit_open() and store_audit_reading(). */
+enum admin_exit complain_of_trail(enum err e);
+
 /* The command line is wrong: says so, and what is right. */
 enum admin_exit usage_error(const char *why);
+
+/* Where what a command does comes from, for the audit trail: "uid:N". Static. */
+const char *admin_source(void);
 
 /* users.c */
 command_fn users_list;
 command_fn users_approve;
+
+/* audit.c */
+command_fn audit_list;
+command_fn audit_verify_trail;
+command_fn audit_archive;

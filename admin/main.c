@@ -6,18 +6,29 @@
 
 #include "base/log.h"
 
+enum opening { ADMIN_LOOKS, ADMIN_WRITES };
+
 struct command {
 	const char *group;
 	const char *verb;
 	command_fn *run;
-	const char *usage; /* what may follow */
+	enum opening store; /* how it is opened */
+	const char *usage;  /* what may follow */
 	const char *what;
 };
 
 static const struct command commands[] = {
-	{ "users", "list", users_list, "[--pending] [--json]",
+	{ "users", "list", users_list, ADMIN_LOOKS, "[--pending] [--json]",
 	    "all accounts, or the doctors who wait for approval" },
-	{ "users", "approve", users_approve, "ID|EMAIL", "makes a pending doctor one" },
+	{ "users", "approve", users_approve, ADMIN_WRITES, "ID|EMAIL",
+	    "makes a pending doctor one" },
+	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json]",
+	    "what happened, the oldest first" },
+	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
+	    "[--after LINE] [--anchor LINE:MAC] [--json] [ARCHIVE]",
+	    "is the audit trail as it was written?" },
+	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
+	    "moves the lines up to one, at most 100,000, from the database to a new file" },
 	{ .run = NULL },
 };
 
@@ -38,9 +49,13 @@ print_help(void)
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
-	puts("\nExit codes: 0 done; 64 the command line is wrong; 65 refused; 66 no database;\n"
-	     "67 no such user; 74 disk, memory or a damaged database; 75 try again later;\n"
-	     "78 a bad setting, or a database of a newer version.");
+	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command "
+	     "line\n"
+	     "is wrong; 65 refused; 66 no database or archive; 67 no such user; 74 disk, memory or "
+	     "a\n"
+	     "damaged database; 75 try again later; 78 a bad setting, a database of a newer "
+	     "version,\n"
+	     "or the audit trail's key is gone or open to others.");
 }
 
 enum admin_exit
@@ -69,6 +84,26 @@ complain_of_store(enum err e)
 }
 
 enum admin_exit
+complain_of_trail(enum err e)
+{
+	if (e == ERR_OK)
+		return ADMIN_OK;
+	if (e == ERR_BUSY)
+		return complain_of_store(e);
+	return complain(
+	    store_audit_is_hopeless(e) ? ADMIN_CONFIG : ADMIN_BROKEN, store_audit_sentence(e));
+}
+
+const char *
+admin_source(void)
+{
+	static char source[AUDIT_SOURCE_SIZE];
+
+	snprintf(source, sizeof(source), "uid:%lu", (unsigned long)getuid());
+	return source;
+}
+
+enum admin_exit
 usage_error(const char *why)
 {
 	complain(ADMIN_USAGE, why);
@@ -90,8 +125,11 @@ find_command(const char *group, const char *verb)
 }
 
 static enum admin_exit
-open_store(struct admin *a)
+open_store(struct admin *a, enum opening how)
 {
+	enum admin_exit code;
+	enum err e;
+
 	if (data_paths_find(a->config, &a->paths) != ERR_OK)
 		return complain(ADMIN_CONFIG, "TELEMED_DATA_DIR is too long.");
 	/* Nothing is made where there is nothing: a telemed that nobody has started has no users.
@@ -99,7 +137,18 @@ open_store(struct admin *a)
 	if (access(a->paths.database, F_OK) != 0)
 		return complain(ADMIN_NO_INPUT,
 		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
-	return complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
+	if (how == ADMIN_LOOKS) {
+		e = store_open_reader(a->paths.database, &a->store);
+		if (e == ERR_DENIED)
+			return complain(ADMIN_CONFIG,
+			    "The database is of an older version: start telemed once.");
+		return complain_of_store(e);
+	}
+	code = complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
+	if (code != ADMIN_OK)
+		return code;
+	e = store_audit_open(a->store, a->paths.audit_key, a->paths.audit_head);
+	return complain_of_trail(e);
 }
 
 static bool
@@ -116,7 +165,7 @@ static enum admin_exit
 run(const struct command *c, const struct config *config, int argc, char **argv)
 {
 	struct admin a = { .config = config };
-	enum admin_exit code = open_store(&a);
+	enum admin_exit code = open_store(&a, c->store);
 
 	if (code == ADMIN_OK)
 		code = c->run(&a, argc, argv);
@@ -139,7 +188,7 @@ main(int argc, char **argv)
 	}
 	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
 		return (int)usage_error("There is no such command.");
-	if (config_load(&config, why) != ERR_OK)
+	if (config_load_settings(&config, why) != ERR_OK)
 		return (int)complain(ADMIN_CONFIG, why);
 	log_open("telemed-admin", LOG_ERROR);
 	return (int)run(chosen, &config, argc - 3, argv + 3);

@@ -88,6 +88,9 @@ users_list(struct admin *a, int argc, char **argv)
 static enum err
 approve(struct store *s, const char *email, struct user_id id, struct account *out)
 {
+	struct audit_entry entry = {
+		.event = AUDIT_ADMIN, .outcome = "approve", .source = admin_source()
+	};
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
@@ -96,6 +99,10 @@ approve(struct store *s, const char *email, struct user_id id, struct account *o
 	if (e == ERR_OK)
 		e = out->user.role == ROLE_DOCTOR ? store_user_approve(s, out->user.id)
 						  : ERR_DENIED;
+	if (e == ERR_OK && out->user.pending) {
+		entry.peer = out->user.id;
+		e = store_audit_add(s, &entry, clock_wall_ms());
+	}
 	return store_end(s, e);
 }
 

@@ -27,6 +27,8 @@ caller_authenticate(struct request *q)
 	if (e == ERR_OK)
 		e = store_user_of_session(
 		    q->service->store, q->claims.user, q->claims.session, &q->who);
+	if (e == ERR_DENIED)
+		q->claims.user.v = 0; /* whatever has been read of it */
 	if (e == ERR_DENIED || e == ERR_NOT_FOUND)
 		return refuse(q, PROBLEM_INVALID_TOKEN, "Log in again for a new token.");
 	return e;

@@ -11,6 +11,7 @@
 #include "problem.h"
 #include "store/store_attempt.h"
 #include "store/store_session.h"
+#include "trail.h"
 
 enum {
 	FAILURES_MAX = 5, /* wrong passwords at once, for one account from one address */
@@ -114,8 +115,9 @@ take_attempt(struct request *q, const char *address, const char *account, int64_
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_check(s, account, account_rate, now, wait_ms);
 	if (e == ERR_BUSY) {
-		(void)!store_end(s, ERR_OK);
-		return ERR_BUSY;
+		e = trail_add(q, AUDIT_LIMITED, "attempts", (struct user_id){ 0 });
+		e = store_end(s, e);
+		return e == ERR_OK ? ERR_BUSY : ERR_SYSTEM;
 	}
 	if (e == ERR_OK)
 		e = store_attempt_count(s, address, by_address, now);
@@ -141,18 +143,32 @@ throttle(struct request *q, const char *address, const char *account)
 	return refuse_until(q, wait_ms);
 }
 
-/* A login that succeeded leaves no failures behind. */
+/* A login that succeeded leaves no failures behind, but its line in the trail. */
 static enum err
-forgive(struct request *q, const char *account)
+log_in(struct request *q, const char *account, struct user_id user)
 {
 	struct store *s = q->service->store;
 	enum err e;
 
-	if (q->service->config->auth_rate == 0)
-		return ERR_OK;
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	return store_end(s, store_attempt_forget(s, account));
+	if (q->service->config->auth_rate != 0)
+		e = store_attempt_forget(s, account);
+	if (e == ERR_OK)
+		e = trail_add(q, AUDIT_LOGIN, "ok", user);
+	return store_end(s, e);
+}
+
+/* What stood in the request of one that failed is not recorded, nor anything made from it. */
+static enum err
+log_failure(struct request *q, struct user_id user)
+{
+	const char *outcome = user.v == 0 ? "unknown_account" : "wrong_password";
+	enum err e;
+
+	if ((e = store_begin(q->service->store)) != ERR_OK)
+		return e;
+	return store_end(q->service->store, trail_add(q, AUDIT_LOGIN_FAILED, outcome, user));
 }
 
 static void
@@ -184,6 +200,16 @@ reply_token(struct request *q, int status, const struct account *a)
 }
 
 static enum err
+insert_account(struct request *q, struct account *a)
+{
+	enum err e = store_user_create(q->service->store, a, clock_wall_ms());
+
+	if (e != ERR_OK)
+		return e;
+	return trail_add(q, AUDIT_REGISTERED, role_name(a->user.role), a->user.id);
+}
+
+static enum err
 create_account(struct request *q, struct account *a, const char *password)
 {
 	struct store *s = q->service->store;
@@ -197,7 +223,7 @@ create_account(struct request *q, struct account *a, const char *password)
 	else if (e == ERR_OK)
 		e = ERR_CONFLICT;
 	if (e == ERR_OK && (e = store_begin(s)) == ERR_OK)
-		e = store_end(s, store_user_create(s, a, clock_wall_ms()));
+		e = store_end(s, insert_account(q, a));
 	return e;
 }
 
@@ -231,14 +257,18 @@ handle_register(struct request *q)
 	return reply_token(q, 201, &a);
 }
 
-/* ERR_DENIED for a wrong password and for an unknown email, after the same work. */
+/* ERR_DENIED for a wrong password and for an unknown email (*A has no id then), after the same
+ * work.
+ */
 static enum err
 check_credentials(struct request *q, const char *email, const char *password, struct account *a)
 {
 	enum err e = store_user_by_email(q->service->store, email, a);
 
-	if (e == ERR_NOT_FOUND)
+	if (e == ERR_NOT_FOUND) {
+		a->user.id.v = 0;
 		return password_verify_nobody(password, q->service->config->bcrypt_cost);
+	}
 	if (e == ERR_OK)
 		e = password_verify(password, a->password_hash);
 	return e;
@@ -264,10 +294,12 @@ handle_login(struct request *q)
 		return e;
 	e = check_credentials(q, email, password, &a);
 	if (e == ERR_DENIED) {
+		if ((e = log_failure(q, a.user.id)) != ERR_OK)
+			return e;
 		metric_add(METRIC_LOGINS_REFUSED, 1);
 		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");
 	}
-	if (e != ERR_OK || (e = forgive(q, account)) != ERR_OK)
+	if (e != ERR_OK || (e = log_in(q, account, a.user.id)) != ERR_OK)
 		return e;
 	metric_add(METRIC_LOGINS, 1);
 	return reply_token(q, 200, &a);
@@ -303,6 +335,20 @@ handle_refresh(struct request *q)
 	return e;
 }
 
+/* Of two logouts at once the second finds nothing to do. */
+static enum err
+end_session(struct request *q, int64_t last_s)
+{
+	const struct claims *c = &q->claims;
+	struct store *s = q->service->store;
+	enum err e = store_session_check(s, c->session);
+
+	if (e != ERR_OK)
+		return e == ERR_DENIED ? ERR_OK : e;
+	e = store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000);
+	return e == ERR_OK ? trail_add(q, AUDIT_LOGOUT, "ok", c->user) : e;
+}
+
 enum err
 handle_logout(struct request *q)
 {
@@ -315,9 +361,7 @@ handle_logout(struct request *q)
 		last_s = c->expires_s;
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	e = store_end(
-	    s, store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000));
-	if (e != ERR_OK)
+	if ((e = store_end(s, end_session(q, last_s))) != ERR_OK)
 		return e;
 	doorbell_ring(q->service->paths.doorbell); /* the relay closes the session's sockets */
 	q->reply.status = 204;

@@ -2,6 +2,7 @@
 #include "doorbell/doorbell.h"
 #include "handlers.h"
 #include "problem.h"
+#include "trail.h"
 
 static enum err
 write_doctor(void *context, const struct user *u)
@@ -52,13 +53,18 @@ handle_doctors_list(struct request *q)
 }
 
 static enum err
-set_status(struct store *s, struct user_id id, enum status status)
+set_status(struct request *q, enum status status)
 {
+	struct store *s = q->service->store;
+	struct user_id id = q->who.user.id;
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	return store_end(s, store_user_set_status(s, id, status));
+	e = store_user_set_status(s, id, status);
+	if (e == ERR_OK && store_wrote(s))
+		e = trail_add(q, AUDIT_STATUS, status_name(status), id);
+	return store_end(s, e);
 }
 
 enum err
@@ -78,7 +84,7 @@ handle_doctors_status(struct request *q)
 		fault(q, "status", "unknown", "must be ONLINE, BUSY or OFFLINE");
 	if ((e = refuse_faults(q)) != ERR_OK)
 		return e;
-	if ((e = set_status(q->service->store, q->who.user.id, status)) != ERR_OK)
+	if ((e = set_status(q, status)) != ERR_OK)
 		return e;
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);

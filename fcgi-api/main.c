@@ -38,19 +38,26 @@ serve(void *context, int fd, const volatile sig_atomic_t *stop)
 	store_close(s->store);
 }
 
-/* The database is migrated and looked over once, before there are workers; each opens its own. */
+/* The database is migrated and looked over, and the audit trail's key made, once, before there are
+ * workers; each opens its own. */
 static int
 prepare_store(const struct data_paths *p)
 {
 	struct store *store = NULL;
+	enum err on_trail = ERR_OK;
 	enum err e = store_open(p->database, p->store_lock, &store);
 
 	if (e == ERR_OK)
 		e = store_check(store);
+	if (e == ERR_OK)
+		on_trail = store_audit_open(store, p->audit_key, p->audit_head);
 	store_close(store);
 	if (e != ERR_OK)
 		return complain(
 		    store_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY, store_sentence(e));
+	if (on_trail != ERR_OK)
+		return complain(store_audit_is_hopeless(on_trail) ? EXIT_PERMANENT : EXIT_TEMPORARY,
+		    store_audit_sentence(on_trail));
 	return EXIT_SUCCESS;
 }
 

@@ -54,6 +54,7 @@ refuse(struct request *q, enum problem p, const char *detail)
 
 	buf_clear(&q->reply.body); /* a reply that was begun and came to nothing */
 	reply_begin(q, problems[p].status, &w);
+	q->reply.code = problems[p].code;
 	q->reply.content_type = "application/problem+json";
 	q->reply.authenticate = problems[p].authenticate;
 	if (p == PROBLEM_UNAVAILABLE)

@@ -7,6 +7,8 @@
 enum err
 service_store(struct service *s)
 {
+	enum err e;
+
 	if (s->store != NULL && !store_gone(s->store))
 		return ERR_OK;
 	store_close(s->store);
@@ -16,7 +18,14 @@ service_store(struct service *s)
 	 * gone. */
 	if (access(s->paths.database, F_OK) != 0)
 		return ERR_SYSTEM;
-	return store_open(s->paths.database, s->paths.store_lock, &s->store);
+	if ((e = store_open(s->paths.database, s->paths.store_lock, &s->store)) != ERR_OK)
+		return e;
+	if (store_audit_open(s->store, s->paths.audit_key, s->paths.audit_head) != ERR_OK) {
+		store_close(s->store);
+		s->store = NULL;
+		return ERR_SYSTEM; /* it was read at the start */
+	}
+	return ERR_OK;
 }
 
 void

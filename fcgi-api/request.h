@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/paths.h"
+#include "store/store_audit.h"
 #include "store/store_user.h"
 #include "json/json.h"
 
@@ -47,7 +48,8 @@ struct fault {
 };
 
 struct reply {
-	int status; /* 0: none yet */
+	int status;	  /* 0: none yet */
+	const char *code; /* of the problem; NULL: it is none */
 	const char *content_type;
 	const char *authenticate; /* WWW-Authenticate, or NULL */
 	char allow[64];		  /* Allow, or empty */

@@ -5,6 +5,7 @@
 
 #include "caller.h"
 #include "problem.h"
+#include "trail.h"
 
 static const char *const method_names[] = {
 	[HTTP_GET] = "GET, HEAD",
@@ -113,6 +114,8 @@ route_request(struct request *q)
 {
 	enum err e = answer(q);
 
+	if (e == ERR_DENIED)
+		e = trail_refusal(q);
 	if (q->reply.body.failed)
 		e = ERR_SYSTEM;
 	if (e != ERR_OK && e != ERR_DENIED)

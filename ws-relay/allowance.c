@@ -33,7 +33,9 @@ allowance_take(struct allowance *a, int rate, unsigned cost, int64_t now_ms)
 	if (now_ms - a->refused_ms > REFUSED_PAUSE_MS)
 		a->refused = 0;
 	a->refused_ms = now_ms;
-	return ++a->refused > burst(rate) ? FLOODING : REFUSED;
+	if (++a->refused > burst(rate))
+		return FLOODING;
+	return a->refused == 1 ? REFUSED_FIRST : REFUSED;
 }
 
 bool

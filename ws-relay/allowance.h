@@ -23,7 +23,8 @@ struct allowance {
 
 enum allowed {
 	ALLOWED,
-	REFUSED,  /* the message is to be dropped, and its sender told */
+	REFUSED_FIRST, /* the message is to be dropped, and its sender told */
+	REFUSED,       /* the same, behind others that were refused */
 	FLOODING, /* as many have been refused as may come in a burst: it goes on after being told
 		   */
 };

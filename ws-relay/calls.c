@@ -62,6 +62,7 @@ static void
 store_end(struct hub *h, struct call *call)
 {
 	bool by_caller = user_same(call->end_by, call->caller.user->id);
+	struct persist *p;
 
 	if (call->storing != CALL_NONE || !call->end_wanted)
 		return;
@@ -70,7 +71,11 @@ store_end(struct hub *h, struct call *call)
 	else if (call->end_reason == CALL_REASON_NONE)
 		call->end_reason = by_caller ? CALL_CANCELLED : CALL_REJECTED;
 	timer_disarm(h, &call->end_retry);
-	store_move(h, call, CALL_ENDED, PERSIST_CALL_END)->reason = call->end_reason;
+	p = store_move(h, call, CALL_ENDED, PERSIST_CALL_END);
+	p->reason = call->end_reason;
+	p->by = call->end_by;
+	if (call->enders.count > 0)
+		p->conn = call->enders.list[0].conn;
 }
 
 void
@@ -377,12 +382,16 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 		refusal = "unavailable";
 	if (refusal != NULL) {
 		send_frame(h, c->id, frame_call_refused(m->to, m->call_id, refusal, m->id));
+		if (strncmp(refusal, "not_a_", 6) == 0)
+			note_denial(h, c, m, refusal);
 		return;
 	}
 	call->caller.conn = c->id;
 	(void)!askers_add(&call->starters, c, m); /* the first finds room */
 	p = store_move(h, call, CALL_RINGING, PERSIST_CALL_START);
 	p->peer = callee->id;
+	p->by = c->user->id;
+	p->conn = c->id;
 	memcpy(p->call_id, call->id, sizeof(p->call_id));
 }
 
@@ -439,8 +448,11 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 void
 call_accept(struct hub *h, struct call *call, const struct conn *c, const struct message *m)
 {
+	struct persist *p = store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
+
+	p->by = c->user->id;
+	p->conn = c->id;
 	asker_set(&call->answerer, c, m);
-	store_move(h, call, CALL_ACTIVE, PERSIST_CALL_ANSWER);
 }
 
 void

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "allowance.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "message.h"
@@ -29,6 +28,7 @@ struct connection {
 	struct user *user; /* until opened() has returned */
 	struct user_id user_id;
 	char *session;
+	struct address address;
 	int64_t expires_s;
 	bool v1;
 	bool warned; /* that its token is about to end */
@@ -140,6 +140,7 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 	c->table = t;
 	c->id.v = (uint64_t)++t->generations[i] << 32 | (i + 1);
 	c->user_id = o->user->id;
+	c->address = o->address;
 	c->expires_s = o->expires_s;
 	c->v1 = o->v1;
 	c->close_code = o->close;
@@ -191,6 +192,12 @@ struct user_id
 conn_user_id(const struct connection *c)
 {
 	return c->user_id;
+}
+
+struct address
+conn_address(const struct connection *c)
+{
+	return c->address;
 }
 
 const char *
@@ -522,14 +529,14 @@ conn_pong(struct connection *c, int64_t now_ms)
 	c->heard_ms = now_ms;
 }
 
-bool
+enum allowed
 conn_allow(struct connection *c, unsigned cost, int64_t now_ms)
 {
 	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, cost, now_ms);
 
 	if (allowed == FLOODING)
 		conn_close(c, CLOSE_FLOOD);
-	return allowed == ALLOWED;
+	return allowed;
 }
 
 void

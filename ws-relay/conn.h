@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "allowance.h"
 #include "base/address.h"
 #include "base/buf.h"
 #include "domain/user.h"
@@ -79,6 +80,7 @@ const struct user *conn_user(
     const struct connection *c); /* as it was when it connected; until opened() returns */
 
 struct user_id conn_user_id(const struct connection *c);
+struct address conn_address(const struct connection *c);
 const char *conn_session(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
 uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
@@ -114,9 +116,9 @@ void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revi
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
 
-/* Takes one message of COST tokens from its allowance: false where there is too little left, and
- * then the message must be refused; one that goes on and on is closed with 4103. */
-bool conn_allow(struct connection *c, unsigned cost, int64_t now_ms);
+/* Takes one message of COST tokens from its allowance. Unless it is ALLOWED, for there is too
+ * little left, the message must be refused; one that is FLOODING is being closed with 4103. */
+enum allowed conn_allow(struct connection *c, unsigned cost, int64_t now_ms);
 
 /* Notes a message that broke the rules; the 21st within a minute closes with 4506. */
 void conn_misbehaved(struct connection *c, int64_t now_ms);

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "metrics/metrics.h"
 #include "relay.h"
+#include "trail.h"
 
 enum { PARKED_MAX = 1024 };
 
@@ -71,11 +72,22 @@ announce_one(void *context, struct connection *c)
 		conn_send_list(c);
 }
 
+/* In the audit trail. */
+static void
+note_refusal(struct relay *r, const struct connection *c, enum audit_event event, const char *code,
+    struct user_id peer)
+{
+	const struct address from = conn_address(c);
+
+	trail_refusal(r->journal, event, code, conn_user_id(c), peer, &from);
+}
+
 static void
 carry_out(struct relay *r, const struct effect *e)
 {
 	struct broadcast b = { .hub = r->hub, .frame = e->frame, .from = e->conn };
 	struct connection *c = e->conn.v == 0 ? NULL : conn_find_id(r->conns, e->conn);
+	struct address from = { { 0 } };
 
 	switch (e->kind) {
 	case EFFECT_SEND:
@@ -95,10 +107,16 @@ carry_out(struct relay *r, const struct effect *e)
 	case EFFECT_PERSIST:
 		/* Without memory for it, the hub and the store would part ways. What is stored is
 		 * all that a new process needs, so this one makes room for it. */
-		if (!journal_persist(r->journal, &e->persist)) {
+		if (e->persist.conn.v != 0 && (c = conn_find_id(r->conns, e->persist.conn)) != NULL)
+			from = conn_address(c);
+		if (!journal_persist(r->journal, &e->persist, &from)) {
 			LOG0(LOG_ERROR, "out_of_memory");
 			_Exit(EXIT_TEMPORARY);
 		}
+		break;
+	case EFFECT_DENIED:
+		if (c != NULL)
+			note_refusal(r, c, AUDIT_DENIED, e->code, e->peer);
 		break;
 	}
 }
@@ -222,6 +240,7 @@ renewal_checked(struct lookup *l, const struct job *j)
 	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
 		send_or_close(
 		    c, f = frame_error("forbidden", "The token was revoked", "token_refresh", id));
+		note_refusal(n->relay, c, AUDIT_DENIED, "forbidden", n->claims.user);
 	} else if (c != NULL) {
 		send_or_close(c, f = frame_error("unavailable", "The database cannot take this now",
 				     "token_refresh", id));
@@ -244,6 +263,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
+		note_refusal(r, c, AUDIT_DENIED, "forbidden", (struct user_id){ 0 });
 		return;
 	}
 	n = e == ERR_OK && parked_count < PARKED_MAX ? calloc(1, sizeof(*n)) : NULL;
@@ -272,12 +292,16 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 	struct refusal refusal;
 	struct message m;
 	enum err e = message_read(text, len, &m, &refusal);
+	enum allowed allowed;
 
 	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
 	if (e == ERR_INVALID && !utf8_valid(text, len)) {
 		conn_close(c, CLOSE_INVALID_TEXT);
-	} else if (!conn_allow(c, message_cost(m.type), now_ms)) {
+	} else if ((allowed = conn_allow(c, message_cost(m.type), now_ms)) != ALLOWED) {
 		turn_down(c, &m, "rate_limited", "Too many messages: this one was dropped");
+		if (allowed != REFUSED)
+			note_refusal(r, c, AUDIT_LIMITED,
+			    allowed == FLOODING ? "flood" : "messages", (struct user_id){ 0 });
 	} else if (e == ERR_INVALID) {
 		send_error(c, &m, refusal.code, refusal.message);
 		conn_misbehaved(c, now_ms);
@@ -385,6 +409,8 @@ on_result(struct relay *r, const struct job *j)
 	struct lookup *l = j->cookie;
 
 	switch (j->kind) {
+	case JOB_NOTE:
+		break;
 	case JOB_LOOKUP:
 		l->done(l, j);
 		break;

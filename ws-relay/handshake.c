@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
+#include "trail.h"
 
 enum { ACCEPTS_AT_ONCE = 64, READ_SIZE = 4096 };
 
@@ -99,6 +100,8 @@ user_found(struct lookup *l, const struct job *j)
 		hs->done(hs->context, h->fd, &h->admission, &j->user);
 		forget(h);
 	} else if (h->fd >= 0 && (j->outcome == ERR_NOT_FOUND || j->outcome == ERR_DENIED)) {
+		trail_refusal(hs->relay->journal, AUDIT_DENIED, "invalid_token",
+		    h->admission.claims.user, (struct user_id){ 0 }, &h->admission.address);
 		refuse(h, (struct verdict){
 			      401, "invalid_token", "The token was revoked, or its user is gone" });
 	} else if (h->fd >= 0) {

@@ -37,10 +37,22 @@ send_frame(struct hub *h, struct conn_id to, struct frame *frame)
 }
 
 void
+note_denial(struct hub *h, const struct conn *c, const struct message *m, const char *code)
+{
+	struct effect *e = hub_effect(h, EFFECT_DENIED);
+
+	e->conn = c->id;
+	e->code = code;
+	e->peer = m->to;
+}
+
+void
 send_error(struct hub *h, const struct conn *to, const struct message *re, const char *code,
     const char *message)
 {
 	send_frame(h, to->id, frame_error(code, message, re->type_text, re->id));
+	if (strcmp(code, "forbidden") == 0 || strcmp(code, "no_call") == 0)
+		note_denial(h, to, re, code);
 }
 
 struct persist *

@@ -47,6 +47,8 @@ struct persist {
 	struct user_id peer;
 	enum status status;
 	enum call_reason reason;
+	struct user_id by;   /* of a call's move: whose act or absence it is */
+	struct conn_id conn; /* on which it was asked for; 0: none */
 	char call_id[CALL_ID_MAX + 1];
 };
 
@@ -96,6 +98,7 @@ enum effect_kind {
 			   * hub_presence() to one of v1 that has the list before it, hub_list() to
 			   * all others */
 	EFFECT_PERSIST,
+	EFFECT_DENIED, /* CONN has asked for what is not its user's to have; for the audit trail */
 };
 
 struct effect {
@@ -104,6 +107,8 @@ struct effect {
 	struct frame
 	    *frame; /* NULL: there was no memory for it, and CONN is to be closed with 1011 */
 	struct persist persist;
+	const char *code;    /* denied: of the refusal; static */
+	struct user_id peer; /* denied: whom it was about; 0: nobody */
 };
 
 /* Enough for the most that one event brings about, a ring with all that is kept on each of eight

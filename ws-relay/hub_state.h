@@ -182,6 +182,8 @@ struct effect *hub_effect(struct hub *h, enum effect_kind kind);
 void send_frame(struct hub *h, struct conn_id to, struct frame *frame);
 void send_error(struct hub *h, const struct conn *to, const struct message *re, const char *code,
     const char *message);
+/* C was refused M for want of a right, and CODE says which; send_error() notes it by itself. */
+void note_denial(struct hub *h, const struct conn *c, const struct message *m, const char *code);
 struct persist *persist(struct hub *h, enum persist_kind kind, struct user_id user);
 
 /* What USER gets now of the STUN and TURN servers (hub.c). */

@@ -13,6 +13,7 @@
 #include "store/store_call.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
+#include "trail.h"
 
 enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, CHANGES_MAX = 256 };
 
@@ -99,9 +100,13 @@ apply(struct store *s, const struct persist *p, int64_t now_ms)
 static enum err
 do_persist(struct store *s, struct job *j, int64_t now_ms)
 {
+	if (j->kind == JOB_NOTE)
+		return store_audit_add(s, &j->note, now_ms);
 	j->outcome = apply(s, &j->persist, now_ms);
 	if (j->outcome == ERR_CONFLICT)
 		return ERR_OK;
+	if (j->outcome == ERR_OK)
+		j->outcome = trail_add(s, &j->persist, &j->address, now_ms);
 	if (j->outcome == ERR_OK && store_user_row(s, j->persist.user, &j->user) != ERR_OK)
 		j->user.status = STATUS_NONE; /* a user who was erased meanwhile */
 	return j->outcome;
@@ -351,7 +356,7 @@ submit(struct journal *jl, struct job *j)
 }
 
 bool
-journal_persist(struct journal *jl, const struct persist *p)
+journal_persist(struct journal *jl, const struct persist *p, const struct address *from)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -359,6 +364,20 @@ journal_persist(struct journal *jl, const struct persist *p)
 		return false;
 	j->kind = JOB_PERSIST;
 	j->persist = *p;
+	j->address = *from;
+	submit(jl, j);
+	return true;
+}
+
+bool
+journal_note(struct journal *jl, const struct audit_entry *note)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return false;
+	j->kind = JOB_NOTE;
+	j->note = *note;
 	submit(jl, j);
 	return true;
 }

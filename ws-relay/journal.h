@@ -7,12 +7,13 @@
 #include "auth/token.h"
 #include "domain/user.h"
 #include "hub.h"
-#include "store/store.h"
+#include "store/store_audit.h"
 
 struct journal;
 
 enum job_kind {
 	JOB_PERSIST, /* in: persist. out: outcome, user.status */
+	JOB_NOTE,    /* in: note. out: nothing that anybody waits for */
 	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
 			ERR_DENIED: the session was logged out), user */
 	JOB_CHANGED, /* out only: user, a row that has changed */
@@ -22,6 +23,8 @@ enum job_kind {
 struct job {
 	enum job_kind kind;
 	struct persist persist;
+	struct address address; /* of JOB_PERSIST: where it was asked for */
+	struct audit_entry note;
 	struct user user;	   /* its status is the chosen one */
 	char session[JTI_MAX + 1]; /* empty: none to look at */
 	void *cookie;		   /* the caller's, for JOB_LOOKUP */
@@ -51,7 +54,9 @@ void journal_free(struct journal
 	*j); /* closes the store; results that were not taken are dropped; NULL is fine */
 
 /* From the loop, each without waiting. False: out of memory, and nothing was begun. */
-MUST_USE bool journal_persist(struct journal *j, const struct persist *p);
+MUST_USE bool journal_persist(
+    struct journal *j, const struct persist *p, const struct address *from);
+MUST_USE bool journal_note(struct journal *j, const struct audit_entry *note);
 MUST_USE bool journal_lookup(struct journal *j, struct user_id user, const char *session,
     void *cookie);		      /* SESSION NULL: none */
 void journal_ring(struct journal *j); /* somebody has written */

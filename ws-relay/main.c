@@ -57,6 +57,11 @@ run(const struct config *c)
 	if ((e = store_open(p.database, p.store_lock, &store)) != ERR_OK)
 		return complain(
 		    store_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY, store_sentence(e));
+	if ((e = store_audit_open(store, p.audit_key, p.audit_head)) != ERR_OK) {
+		store_close(store);
+		return complain(store_audit_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY,
+		    store_audit_sentence(e));
+	}
 	if (metrics_open(p.metrics) != ERR_OK || doorbell_listen(p.doorbell, &bell_fd) != ERR_OK ||
 	    unix_bind(p.relay, SOCK_STREAM, BACKLOG, &listen_fd) != ERR_OK) {
 		store_close(store);

@@ -113,6 +113,7 @@ void
 route_set_status(struct hub *h, struct conn *c, const struct message *m)
 {
 	struct status_write *w;
+	struct persist *p;
 
 	if (c->user->role != ROLE_DOCTOR) {
 		send_error(h, c, m, "forbidden", "Only a doctor has a status to set");
@@ -124,8 +125,10 @@ route_set_status(struct hub *h, struct conn *c, const struct message *m)
 		return;
 	}
 	asker_set(&w->asker, c, m);
-	persist(h, PERSIST_STATUS, c->user->id)->status = m->status;
-	w->seq = h->seq;
+	p = persist(h, PERSIST_STATUS, c->user->id);
+	p->status = m->status;
+	p->conn = c->id;
+	w->seq = p->seq;
 	DL_APPEND(h->status_writes, w);
 	h->status_write_count++;
 }

@@ -401,6 +401,7 @@ start_store(struct server *s, struct store *store)
 {
 	struct loading l = { .relay = &s->relay, .outcome = ERR_OK };
 	struct feed_position at = { 0 };
+	static const struct address nowhere;
 	enum err e;
 
 	e = journal_load(store, load_event, &l, &at);
@@ -409,7 +410,7 @@ start_store(struct server *s, struct store *store)
 	if (e == ERR_OK)
 		e = journal_start(store, at, wake_loop, s, &s->relay.journal);
 	for (size_t i = 0; i < l.count && e == ERR_OK; i++) {
-		if (!journal_persist(s->relay.journal, &l.wanted[i]))
+		if (!journal_persist(s->relay.journal, &l.wanted[i], &nowhere))
 			e = ERR_SYSTEM;
 	}
 	free(l.wanted);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -30,6 +31,26 @@ file_read(const char *path, void *out, size_t max, size_t *len)
 		return ERR_TOO_BIG;
 	*len = have;
 	return ERR_OK;
+}
+
+enum err
+file_sync_name(const char *path)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int len = slash == NULL ? 1 : (int)(slash - path + 1);
+	int fd;
+	int rc;
+
+	if (len >= (int)sizeof(dir))
+		return ERR_TOO_BIG;
+	memcpy(dir, slash == NULL ? "." : path, (size_t)len);
+	dir[len] = '\0';
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return ERR_SYSTEM;
+	rc = fsync(fd);
+	close(fd);
+	return rc == 0 ? ERR_OK : ERR_SYSTEM;
 }
 
 enum err

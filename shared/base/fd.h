@@ -10,6 +10,10 @@
  * ERR_TOO_BIG, ERR_SYSTEM. */
 MUST_USE enum err file_read(const char *path, void *out, size_t max, size_t *len);
 
+/* That there is a file at PATH, made or renamed just now, outlives a power cut: fsync(2) of its
+ * directory. */
+MUST_USE enum err file_sync_name(const char *path);
+
 /* Takes an exclusive flock(2) on the file at PATH, made (0600) where it lacks, without waiting. The
  * kernel frees it with the last copy of *FD, so a killed owner never leaves it behind. ERR_BUSY:
  * another process holds it. */

@@ -32,6 +32,7 @@ static const struct setting settings[] = {
 	{ "TELEMED_TRUSTED_PROXY", ADDRESS, AT(trusted_proxy), "", 0, 0, NULL },
 	{ "TELEMED_DATA_DIR", TEXT, AT(data_dir), "var", 0, 0, NULL },
 	{ "TELEMED_JWT_SECRET_FILE", TEXT, AT(secret_file), "", 0, 0, NULL },
+	{ "TELEMED_AUDIT_KEY_FILE", TEXT, AT(audit_key_file), "", 0, 0, NULL },
 	{ "TELEMED_TOKEN_TTL", INT, AT(token_ttl_s), "28800", 1, 30 * 86400, NULL },
 	{ "TELEMED_SESSION_MAX", INT, AT(session_max_s), "604800", 1, 365 * 86400, NULL },
 	{ "TELEMED_BCRYPT_COST", INT, AT(bcrypt_cost), "12", 4, 15, NULL },
@@ -247,7 +248,7 @@ check_turn(const struct turn_settings *t, char *why)
 }
 
 enum err
-config_load(struct config *c, char why[CONFIG_WHY_SIZE])
+config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE])
 {
 	enum err e;
 
@@ -256,7 +257,15 @@ config_load(struct config *c, char why[CONFIG_WHY_SIZE])
 		if ((e = read_setting(c, &settings[i], why)) != ERR_OK)
 			return e;
 	}
-	if ((e = check_turn(&c->turn, why)) != ERR_OK)
+	return check_turn(&c->turn, why);
+}
+
+enum err
+config_load(struct config *c, char why[CONFIG_WHY_SIZE])
+{
+	enum err e;
+
+	if ((e = config_load_settings(c, why)) != ERR_OK)
 		return e;
 	return read_secret(c, why);
 }

@@ -27,6 +27,7 @@ struct config {
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];
 	size_t secret_len;
+	char audit_key_file[CONFIG_TEXT_SIZE]; /* empty: "audit.key" in data_dir */
 	int token_ttl_s;
 	int session_max_s; /* from the login to the end of the last token renewed from it */
 	int bcrypt_cost;
@@ -43,6 +44,9 @@ struct config {
 	int visibility;	   /* enum visibility (domain/user.h), which this layer does not see */
 	int doctor_signup; /* enum doctor_signup */
 };
+
+/* Reads the environment, without the secret: for who signs nothing. ERR_INVALID as below. */
+MUST_USE enum err config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE]);
 
 /* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and
  * what it may be. */

@@ -1,5 +1,7 @@
 #include "config/paths.h"
 
+#include <string.h>
+
 enum err
 data_paths_find(const struct config *c, struct data_paths *p)
 {
@@ -15,10 +17,14 @@ data_paths_find(const struct config *c, struct data_paths *p)
 		{ "run/api.sock", p->api },
 		{ "run/doorbell.sock", p->doorbell },
 		{ "run/metrics", p->metrics },
+		{ "audit.key", p->audit_key },
+		{ "audit.head", p->audit_head },
 	};
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; i < COUNT_OF(paths) && e == ERR_OK; i++)
 		e = config_path(c, paths[i].name, paths[i].out);
+	if (c->audit_key_file[0] != '\0')
+		memcpy(p->audit_key, c->audit_key_file, sizeof(p->audit_key));
 	return e;
 }

@@ -12,6 +12,8 @@ struct data_paths {
 	char api[CONFIG_TEXT_SIZE];	   /* its pool for the rest */
 	char doorbell[CONFIG_TEXT_SIZE];
 	char metrics[CONFIG_TEXT_SIZE];
+	char audit_key[CONFIG_TEXT_SIZE]; /* unless TELEMED_AUDIT_KEY_FILE names another */
+	char audit_head[CONFIG_TEXT_SIZE];
 };
 
 /* Fills P. ERR_TOO_BIG: TELEMED_DATA_DIR is too long. */

@@ -8,15 +8,17 @@
 #include "schema_001.h"
 #include "schema_002.h"
 #include "schema_003.h"
+#include "schema_004.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
 	schema_002,
 	schema_003,
+	schema_004,
 };
 
-static enum err
-read_version(struct store *s, int *out)
+enum err
+migrate_version(struct store *s, int *out)
 {
 	sqlite3_stmt *st = NULL;
 	enum err e;
@@ -58,7 +60,7 @@ migrate_check(struct store *s)
 	int version = 0;
 	enum err e;
 
-	if ((e = read_version(s, &version)) != ERR_OK)
+	if ((e = migrate_version(s, &version)) != ERR_OK)
 		return e;
 	if (version > STORE_SCHEMA_VERSION)
 		return ERR_TOO_NEW;
@@ -71,7 +73,7 @@ migrate(struct store *s)
 	int version = 0;
 	enum err e;
 
-	if ((e = read_version(s, &version)) != ERR_OK)
+	if ((e = migrate_version(s, &version)) != ERR_OK)
 		return e;
 	while (version < STORE_SCHEMA_VERSION) {
 		if ((e = apply(s, ++version)) != ERR_OK)

@@ -19,6 +19,7 @@
 
 static const char *const sql[SQL__COUNT] = {
 	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_BEGIN_READING] = "BEGIN",
 	[SQL_COMMIT] = "COMMIT",
 	[SQL_ROLLBACK] = "ROLLBACK",
 	[SQL_DATA_VERSION] = "PRAGMA data_version",
@@ -67,6 +68,8 @@ static const char *const sql[SQL__COUNT] = {
 			    "?1 AND state = 'RINGING'",
 	[SQL_CALL_END] = "UPDATE call SET state = 'ENDED', ended_ms = ?2, reason = ?3 "
 			 "WHERE caller_id = ?1 AND state <> 'ENDED'",
+	[SQL_CALL_LAST] = "SELECT id, callee_id FROM call WHERE caller_id = ?1 ORDER BY id DESC "
+			  "LIMIT 1",
 	[SQL_CALLS_LIVE] =
 	    "SELECT call_id, caller_id, callee_id, state, started_ms, answered_ms FROM call "
 	    "WHERE state <> 'ENDED' ORDER BY answered_ms",
@@ -89,6 +92,17 @@ static const char *const sql[SQL__COUNT] = {
 	    "DELETE FROM auth_attempt WHERE bucket IN "
 	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
 	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
+	[SQL_AUDIT_INSERT] =
+	    "INSERT INTO audit (seq, at_ms, event, outcome, user_id, peer_id, call, "
+	    "left_out, source, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[SQL_AUDIT_TAIL] = "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1",
+	[SQL_AUDIT_BASE] = "SELECT seq, mac, seal FROM audit_base",
+	[SQL_AUDIT_AFTER] = "SELECT seq, at_ms, event, outcome, user_id, peer_id, call, left_out, "
+			    "source, mac FROM audit WHERE seq > ?1 ORDER BY seq",
+	[SQL_AUDIT_SET_BASE] =
+	    "INSERT INTO audit_base VALUES (1, ?1, ?2, ?3) ON CONFLICT DO UPDATE "
+	    "SET seq = excluded.seq, mac = excluded.mac, seal = excluded.seal",
+	[SQL_AUDIT_DROP] = "DELETE FROM audit WHERE seq <= ?1",
 };
 
 enum err

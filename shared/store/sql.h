@@ -3,10 +3,12 @@
 
 #include <sqlite3.h>
 
+#include "audit/audit.h"
 #include "store/store.h"
 
 enum statement {
 	SQL_BEGIN,
+	SQL_BEGIN_READING,
 	SQL_COMMIT,
 	SQL_ROLLBACK,
 	SQL_DATA_VERSION,
@@ -30,6 +32,7 @@ enum statement {
 	SQL_CALL_START,
 	SQL_CALL_ANSWER,
 	SQL_CALL_END,
+	SQL_CALL_LAST,
 	SQL_CALLS_LIVE,
 	SQL_CALLS_OF_CALLER,
 	SQL_CALLS_OF_CALLEE,
@@ -42,7 +45,27 @@ enum statement {
 	SQL_ATTEMPT_PUT,
 	SQL_ATTEMPT_FORGET,
 	SQL_ATTEMPT_TRIM,
+	SQL_AUDIT_INSERT,
+	SQL_AUDIT_TAIL,
+	SQL_AUDIT_BASE,
+	SQL_AUDIT_AFTER,
+	SQL_AUDIT_SET_BASE,
+	SQL_AUDIT_DROP,
 	SQL__COUNT
+};
+
+/* The audit trail, as one connection writes it (store_audit.c). */
+struct trail {
+	char *key_path;
+	char *head_path;
+	struct audit_key key;
+	int64_t left_out[AUDIT__COUNT]; /* since the last line of each kind */
+
+	/* Of the transaction that runs. */
+	bool writing;		    /* it has a line */
+	bool head_is_fresh;	    /* the file was missing, or not ours */
+	struct audit_mark last;	    /* the last line */
+	int64_t told[AUDIT__COUNT]; /* of left_out, in its lines */
 };
 
 struct store {
@@ -51,6 +74,7 @@ struct store {
 	int lock_fd;	  /* its flock is held inside a transaction and a checkpoint */
 	int data_version; /* as store_changed() last saw it */
 	char *wal_path;
+	struct trail *trail; /* NULL: nobody asked for it */
 };
 
 /* The statement WHICH, ready to bind; prepared at its first use. NULL: it could not be (logged). */
@@ -70,7 +94,12 @@ enum err sql_outcome(struct store *s, int rc, const char *what);
 MUST_USE enum err store_lock(struct store *s);
 void store_unlock(struct store *s);
 
+/* For store_end(), after the commit or the rollback and under the lock. Both take NULL. */
+void trail_end(struct trail *t, enum err outcome);
+void trail_free(struct trail *t);
+
 /* Is there a schema that migrate() can begin with? Writes nothing. ERR_TOO_NEW; ERR_INVALID: a
  * version that nobody gave out. */
 enum err migrate_check(struct store *s);
 enum err migrate(struct store *s);
+MUST_USE enum err migrate_version(struct store *s, int *out); /* of the file */

@@ -111,6 +111,44 @@ failed:
 	return e;
 }
 
+static enum err
+open_reader(struct store *s, const char *path)
+{
+	int version = 0;
+	enum err e;
+	int rc;
+
+	rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	if ((e = s->db == NULL ? ERR_SYSTEM : sql_outcome(s, rc, "open")) != ERR_OK)
+		return e;
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
+	if ((e = migrate_version(s, &version)) != ERR_OK)
+		return e;
+	if (version > STORE_SCHEMA_VERSION)
+		return ERR_TOO_NEW;
+	return version < STORE_SCHEMA_VERSION ? ERR_DENIED : ERR_OK;
+}
+
+enum err
+store_open_reader(const char *path, struct store **out)
+{
+	struct store *s;
+	enum err e;
+
+	if (access(path, F_OK) != 0)
+		return ERR_NOT_FOUND;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return ERR_SYSTEM;
+	s->lock_fd = -1;
+	if ((e = open_reader(s, path)) != ERR_OK) {
+		store_close(s);
+		return e;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
 void
 store_close(struct store *s)
 {
@@ -122,6 +160,7 @@ store_close(struct store *s)
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s->wal_path);
+	trail_free(s->trail);
 	free(s);
 }
 
@@ -180,8 +219,15 @@ store_end(struct store *s, enum err so_far)
 	if (e != ERR_OK && !sqlite3_get_autocommit(s->db) &&
 	    sql_run(s, sql_get(s, SQL_ROLLBACK)) != ERR_OK)
 		LOG0(LOG_ERROR, "store_rollback_failed");
+	trail_end(s->trail, e);
 	store_unlock(s);
 	return e;
+}
+
+bool
+store_wrote(const struct store *s)
+{
+	return sqlite3_changes(s->db) > 0;
 }
 
 bool

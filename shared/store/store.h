@@ -16,7 +16,7 @@ struct store; /* one connection to the database; never shared by threads, never 
 	       */
 
 enum {
-	STORE_SCHEMA_VERSION = 3, /* the newest migration */
+	STORE_SCHEMA_VERSION = 4, /* the newest migration */
 	STORE_BUSY_MS = 2000,	  /* the longest wait for another writer */
 };
 
@@ -27,6 +27,10 @@ enum {
  * WAL-reset bug"). ERR_TOO_NEW: a newer program wrote it. ERR_INVALID: it is damaged, or no
  * database. Both leave it as it was. On ERR_OK *OUT is the caller's, to store_close(). */
 MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
+
+/* The same for who only looks: changes nothing, and takes no other schema than the newest
+ * (ERR_TOO_NEW, or ERR_DENIED for an older one). ERR_NOT_FOUND: there is no database. */
+MUST_USE enum err store_open_reader(const char *path, struct store **out);
 void store_close(struct store *s); /* NULL is fine */
 
 /* Why a store that failed with E to open, or to pass its check, cannot be used: a sentence for an
@@ -42,6 +46,9 @@ MUST_USE enum err store_begin(struct store *s);
 
 /* Commits where SO_FAR is ERR_OK, else rolls back. Returns SO_FAR, or why the commit failed. */
 MUST_USE enum err store_end(struct store *s, enum err so_far);
+
+/* Did the last statement that wrote change a row? */
+bool store_wrote(const struct store *s);
 
 /* Is the file no longer where it was opened? What is written then is lost. One stat(). */
 bool store_gone(struct store *s);

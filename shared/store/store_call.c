@@ -39,6 +39,21 @@ store_call_end(struct store *s, struct user_id caller, enum call_reason reason, 
 }
 
 enum err
+store_call_last(struct store *s, struct user_id caller, int64_t *number, struct user_id *callee)
+{
+	sqlite3_stmt *st = sql_get(s, SQL_CALL_LAST);
+	enum err e;
+
+	sqlite3_bind_int64(st, 1, caller.v);
+	if ((e = sql_row(s, st)) != ERR_OK)
+		return e;
+	*number = sqlite3_column_int64(st, 0);
+	callee->v = sqlite3_column_int64(st, 1);
+	sqlite3_reset(st);
+	return ERR_OK;
+}
+
+enum err
 store_calls_live(struct store *s, call_fn *fn, void *context)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_CALLS_LIVE);

@@ -27,6 +27,10 @@ MUST_USE enum err store_call_answer(struct store *s, struct user_id caller, int6
 MUST_USE enum err store_call_end(
     struct store *s, struct user_id caller, enum call_reason reason, int64_t now_ms);
 
+/* The number, the database's own, and the callee of CALLER's newest call. ERR_NOT_FOUND: none. */
+MUST_USE enum err store_call_last(
+    struct store *s, struct user_id caller, int64_t *number, struct user_id *callee);
+
 /* Gives FN the calls of USER, a party of ROLE, that are older than the one numbered BEFORE (0:
  * all), the newest first, at most MAX. */
 typedef enum err call_record_fn(void *context, const struct call_record *c);

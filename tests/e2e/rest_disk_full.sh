@@ -17,6 +17,8 @@ register DOCTOR dora
 dora=$token
 state() { db 'SELECT id, name, email, status, rev FROM user ORDER BY id; SELECT * FROM auth_attempt'; }
 before=$(state)
+audit() { env TELEMED_DATA_DIR="$work/data" "$build/admin/telemed-admin" audit "$@"; }
+trail=$(audit list)
 
 fill() { head -c 8m /dev/zero 2>/dev/null >>"$work/data/ballast"; }
 for _ in 1 2 3; do
@@ -34,6 +36,8 @@ is_ready
 ok 'it is ready to be read'
 [ "$(state)" = "$before" ]
 ok 'nothing has been written by halves'
+[ "$(audit list)" = "$trail" ] && audit verify >/dev/null
+ok 'what was refused is not in the trail, which is whole'
 rm "$work/data/ballast"
 as "$dora" POST /doctors/status '{"status":"ONLINE"}'
 expect 200
@@ -41,6 +45,8 @@ ok 'when there is room again a status is set'
 register PATIENT paul
 expect 201
 ok 'and a patient registers'
+[ "$(audit list | wc -l)" -eq $(($(wc -l <<<"$trail") + 2)) ] && audit verify >/dev/null
+ok 'and the trail goes on'
 [ "$(db 'PRAGMA integrity_check')" = ok ]
 ok 'the database is whole'
 stack_stop

@@ -35,7 +35,9 @@ static struct service service = { .config = &config,
 	.paths = { .database = "telemed.db",
 	    .store_lock = "lock",
 	    .relay = "relay",
-	    .doorbell = "bell" } };
+	    .doorbell = "bell",
+	    .audit_key = "audit.key",
+	    .audit_head = "audit.head" } };
 static bool loading = true;
 static struct buf tokens[USERS + 1];
 
@@ -210,6 +212,8 @@ set_up(void)
 	fuzz_scratch();
 	MUST(
 	    store_open(service.paths.database, service.paths.store_lock, &service.store) == ERR_OK);
+	MUST(store_audit_open(service.store, service.paths.audit_key, service.paths.audit_head) ==
+	     ERR_OK);
 	populate(service.store);
 	loading = false;
 }

@@ -92,6 +92,8 @@ carry_out(struct world *w, const struct effect *e)
 		if (c != NULL)
 			send_list(w, c);
 		break;
+	case EFFECT_DENIED:
+		break;
 	case EFFECT_PERSIST:
 		model_persist(w, &e->persist);
 		store_ask(w, &(struct task){ .kind = TASK_PERSIST, .persist = e->persist });

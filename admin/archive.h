@@ -1,0 +1,30 @@
+/* An archive of the audit trail: a file of JSON objects, one a line. The first is the mark behind
+ * which its lines stand, the last the one that they lead to, both sealed under the trail's key; the
+ * next archive, or the database, begins where it ends. */
+#pragma once
+
+#include <stdio.h>
+
+#include "store/store_audit.h"
+
+enum { ARCHIVE_LINES_MAX = 100000 }; /* of one archive: they leave in one transaction */
+
+/* Moves the lines of S up to UNTIL, and no more than ARCHIVE_LINES_MAX, to the file at PATH (mode
+ * 0600), which must not be there yet; *LAST is the last of them. The file is whole and on the disk
+ * before they leave. ERR_CONFLICT: there is such a file, or no line up to UNTIL. ERR_INVALID: the
+ * mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM: nothing was moved. */
+MUST_USE enum err archive_make(struct store *s, const char *path, int64_t until, int64_t *last);
+
+/* An archive that is read. */
+struct archive {
+	FILE *file;
+	long begin;    /* where its first line stands */
+	int64_t lines; /* without the marks */
+	int64_t read;  /* of them, since the last rewind */
+};
+
+/* Opens the archive at PATH, and reads its marks into *B. ERR_SYSTEM: it cannot be read. */
+MUST_USE enum err archive_open(
+    const char *path, const struct audit_key *key, struct archive *out, struct audit_bounds *b);
+void archive_close(struct archive *a);
+struct audit_source archive_source(struct archive *a);

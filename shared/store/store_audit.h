@@ -1,0 +1,74 @@
+/* The audit trail in the database: each line is written in the transaction of what it tells of, so
+ * that both are there or neither. docs/audit.md. */
+#pragma once
+
+#include "audit/audit_verify.h"
+#include "store/store.h"
+
+/* Has S write the trail under the key at KEY_PATH, which is made (mode 0600, with the head at
+ * HEAD_PATH) where there is none and no line was ever written. Without this nothing can be added.
+ * ERR_NOT_FOUND: the key is gone, and there are lines under it. ERR_DENIED, ERR_INVALID: as
+ * audit_key_read() says. ERR_BUSY, ERR_SYSTEM. */
+MUST_USE enum err store_audit_open(struct store *s, const char *key_path, const char *head_path);
+
+/* Why the trail cannot be kept, a sentence for an operator; and whether it stays so until somebody
+ * does something. */
+const char *store_audit_sentence(enum err e);
+bool store_audit_is_hopeless(enum err e);
+
+/* What is to be recorded. */
+struct audit_entry {
+	enum audit_event event;
+	const char *outcome; /* AUDIT_WORD_MAX of A-Z a-z 0-9 _ at most */
+	struct user_id user;
+	struct user_id peer;
+	int64_t call; /* store_call_last()'s */
+	struct address address;
+	const char *source; /* in the place of an address; NULL: none */
+};
+
+/* How many lines one can bring about without having done anything that lasts. What is past it is
+ * counted in the next line of its kind that this process writes. */
+enum {
+	AUDIT_REFUSALS_BURST = 20, /* AUDIT_LOGIN_FAILED, _LIMITED, _DENIED, of one user, or of one
+				      network where nobody has logged in */
+	AUDIT_REFUSALS_EVERY_MS = 5 * 60 * 1000, /* and then one in this time */
+	AUDIT_ALL_BURST = 2000,			 /* of all of them */
+	AUDIT_ALL_EVERY_MS = 2 * 1000,
+	AUDIT_STATUS_BURST = 100, /* AUDIT_STATUS, of one user */
+	AUDIT_STATUS_EVERY_MS = 10 * 1000,
+};
+
+/* In a transaction: adds a line, which the commit makes lasting and the head's file behind it
+ * tells of. */
+MUST_USE enum err store_audit_add(struct store *s, const struct audit_entry *entry, int64_t now_ms);
+
+/* The same in a transaction of its own. */
+MUST_USE enum err store_audit_note(struct store *s, const struct audit_entry *entry);
+
+/* The mark behind which the lines begin: what was archived last, or before the first line, sealed.
+ * ERR_INVALID: somebody else made it. */
+MUST_USE enum err store_audit_base(struct store *s, struct audit_sealed *out);
+
+/* In a transaction: the lines up to LAST are in an archive, and leave the database; a line says so,
+ * with SOURCE. *OUT is the mark that ends the archive. ERR_CONFLICT: they are not there, or not
+ * that many any more. */
+MUST_USE enum err store_audit_archive(
+    struct store *s, const struct audit_mark *last, const char *source, struct audit_sealed *out);
+
+/* Reading, for store_open_reader(). Both hold one state of the database until
+ * store_audit_reading_end(). */
+
+/* Reads KEY, and what else is known of the trail, into *B, which is then for audit_verify(); the
+ * head before the lines, so that it is never ahead of them. Failures as store_audit_open()'s. */
+MUST_USE enum err store_audit_reading(struct store *s, const char *key_path, const char *head_path,
+    struct audit_key *key, struct audit_bounds *b);
+void store_audit_reading_end(struct store *s);
+
+/* Gives FN all lines behind AFTER, the oldest first. FN's failure ends it and is returned. */
+typedef enum err audit_line_fn(void *context, const struct audit_line *l);
+MUST_USE enum err store_audit_each(
+    struct store *s, int64_t after, audit_line_fn *fn, void *context);
+
+/* The lines as audit_verify() wants them; S is its context. */
+struct audit_source store_audit_source(struct store *s);

@@ -1,0 +1,15 @@
+/* What the relay leaves in the audit trail (docs/audit.md). */
+#pragma once
+
+#include "hub.h"
+#include "journal.h"
+
+/* On the store thread, right behind the write of P in its transaction: adds the line of it, where P
+ * is such an event and has changed anything. FROM is the address that it was asked for from. */
+MUST_USE enum err trail_add(
+    struct store *s, const struct persist *p, const struct address *from, int64_t now_ms);
+
+/* On the loop: USER, at FROM, was refused something about PEER. Written by and by, in order with
+ * all that is stored; of a refusal nobody waits for that. CODE is static. */
+void trail_refusal(struct journal *j, enum audit_event event, const char *code, struct user_id user,
+    struct user_id peer, const struct address *from);
