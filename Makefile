@@ -1,12 +1,12 @@
 # make run    build all and serve on http://127.0.0.1:8080
 # make test   build all and run every test
 #
-# make help lists the rest. CC=clang, SANITIZE=1 and SANITIZE=thread choose another build, each in a folder of its own.
+# make help lists the rest. CC=clang, SANITIZE=1, SANITIZE=thread and FUZZ=1 choose another build, each in a folder of its own.
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-thread)
+BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-thread)$(if $(FUZZ),-fuzz)
 
 PACKAGES := libcjson libjwt sqlite3 libcrypt libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -14,12 +14,14 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZERS := $(if $(filter thread,$(SANITIZE)),-fsanitize=thread,-fsanitize=address,undefined -fno-sanitize-recover=all) \
 	-fno-omit-frame-pointer
+# libFuzzer, clang's: it wants to see which way the code goes, and has a main() of its own.
+FUZZERS := $(SANITIZERS) -fsanitize=fuzzer-no-link
 
 CFLAGS := -O2 -g
 CPPFLAGS := -D_GNU_SOURCE -DTELEMED_VERSION='"$(shell cat VERSION)"' -Ishared -I$(BUILD)/gen -MMD -MP
 # Hidden: libjwt reads with jansson, some of whose names are ours too, and would get ours.
-CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(SANITIZE),$(SANITIZERS),$(HARDEN))
-LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),$(SANITIZERS))
+CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(FUZZ),$(FUZZERS),$(if $(SANITIZE),$(SANITIZERS),$(HARDEN)))
+LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(FUZZ),$(SANITIZERS),$(if $(SANITIZE),$(SANITIZERS)))
 # FastCGI's and libev's packages have no pkg-config file.
 LDLIBS = $(shell pkg-config --libs $(PACKAGES))
 
@@ -32,6 +34,11 @@ HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c legs.c fram
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
+FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%_fuzz)
+# What they share; where libFuzzer is not, something else must call them.
+FUZZ_SHARED := tests/fuzz/fuzz.c tests/fuzz/strict.c $(if $(FUZZ),,tests/fuzz/driver.c)
+FUZZ_SECONDS := 60
 # What the browser tests have from npm; npm writes this file last.
 BROWSER := tests/browser/node_modules/.package-lock.json
 # The bench's own: they share nothing with what they measure.
@@ -39,7 +46,7 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize tsan valgrind lint format sim soak faults screenshots bench deps clean FORCE
+.PHONY: help programs run test sanitize tsan valgrind lint format sim soak faults screenshots bench fuzz deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay $(BUILD)/admin/telemed-admin
 
@@ -51,6 +58,7 @@ help:
 	@echo 'make valgrind  the end-to-end tests under valgrind: memory, and descriptors left open'
 	@echo 'make lint      format, clang-tidy, gcc -fanalyzer, cppcheck, shellcheck, types, the layers'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
+	@echo 'make fuzz      inputs that nobody thought of (tests/fuzz): FUZZ_SECONDS= for each target, TARGETS="json hub" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
 	@echo 'make faults    kill -9, full disks, no memory, wrong clocks: what needs minutes, or root'
 	@echo 'make soak      the stack under random clients and faults: MINUTES=10 SEED='
@@ -104,7 +112,7 @@ $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: tests
-tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS)
+tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
@@ -113,6 +121,27 @@ $(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/tra
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# With what of the programs a target runs, and instead of which parts of it are the target's own.
+$(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix ws-relay/,conn.c dispatch.c outbox.c allowance.c peers.c wheel.c trail.c) $(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
+$(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
+$(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
+$(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
+$(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
+$(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
+$(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call objects,ws-relay/gate.c)
+
+$(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a
+	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a $(LDLIBS) -ljansson -lcmocka
+
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory -s FUZZ=1 CC=clang fuzz-programs
+	@tests/fuzz/run build/clang-fuzz $(FUZZ_SECONDS) $(or $(TARGETS),$(FUZZ_TARGETS))
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
 	$(CC) $(LDFLAGS) -o $@ $^
@@ -151,6 +180,8 @@ screenshots: deps-test
 
 # Private: not for the file of flags, which would change, and all be built again.
 $(BUILD)/tests/%.o: private CPPFLAGS += -Iws-relay -Ifcgi-api
+# The simulation judges the hub. What is of use for libFuzzer to see is the way that the hub goes.
+$(BUILD)/tests/sim/%.o: private CFLAGS := $(filter-out -fsanitize=fuzzer-no-link,$(CFLAGS))
 
 # Objects are made again when the flags change.
 $(BUILD)/%.o: %.c $(BUILD)/flags

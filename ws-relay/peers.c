@@ -36,11 +36,19 @@ add(struct peer **table, struct address network)
 	return NULL;
 }
 
+static bool
+is_counted(const struct address *a)
+{
+	return address_known(a) && !address_is_loopback(a);
+}
+
 unsigned
 peers_count(const struct peer *table, struct address address)
 {
 	const struct peer *p = find(table, address_network(&address));
 
+	if (!is_counted(&address)) /* the network of both is that of ::2 */
+		return 0;
 	return p == NULL ? 0 : p->count;
 }
 
@@ -50,7 +58,7 @@ peers_enter(struct peer **table, struct address address, struct peer **out)
 	struct address network = address_network(&address);
 
 	*out = NULL;
-	if (!address_known(&address) || address_is_loopback(&address))
+	if (!is_counted(&address))
 		return true;
 	if ((*out = find(*table, network)) == NULL && (*out = add(table, network)) == NULL)
 		return false;

@@ -9,6 +9,7 @@
 /* An address with connections. A table of them is a pointer, NULL where it is empty. */
 struct peer;
 
+/* 0 for one that is not counted, whatever there is from its network. */
 unsigned peers_count(const struct peer *table, struct address address);
 
 /* Counts one more from ADDRESS. *OUT goes to peers_leave(); it is NULL where ADDRESS is unknown or

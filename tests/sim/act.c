@@ -318,7 +318,7 @@ act(struct world *w)
 	else if (c != NULL && below(w, 1000) < w->habits.flood)
 		flood(w, c);
 	else if (c == NULL || kind < w->habits.connect)
-		shell_connect(w, any_person(w));
+		shell_connect(w, any_person(w), chance(w, 50));
 	else if (kind < w->habits.connect + 6)
 		shell_drop(w, c);
 	else if (kind < w->habits.connect + 7)

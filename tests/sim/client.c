@@ -421,6 +421,8 @@ client_reads(struct world *w, struct client *c, const struct frame *f)
 		broken(w, RULE_FRAMES, "#%u is sent what is not JSON: %s", (unsigned)c->id.v, why);
 		return;
 	}
+	if (w->witness != NULL)
+		w->witness(f);
 	trace(w, "  #%u < %.*s", (unsigned)c->id.v, f->len > 160 ? 160 : (int)f->len, f->text);
 	s.type = json_string(json_member(s.root, "type"));
 	s.id = json_string(json_member(s.root, "id"));

@@ -80,6 +80,9 @@ carry_out(struct world *w, const struct effect *e)
 	case EFFECT_SEND:
 		if (c != NULL)
 			client_reads(w, c, e->frame);
+		else if (e->conn.v == 0 || e->conn.v > w->last_conn) /* else it is gone again */
+			broken(w, RULE_THIRD_PARTY, "#%u, which never was, is sent something",
+			    (unsigned)e->conn.v);
 		break;
 	case EFFECT_BROADCAST:
 	case EFFECT_ANNOUNCE:
@@ -200,10 +203,10 @@ shell_stop(struct world *w)
 }
 
 void
-shell_connect(struct world *w, struct person *p)
+shell_connect(struct world *w, struct person *p, bool v1)
 {
 	trace(w, "%d wants to connect", (int)p->row.id.v);
-	store_ask(w, &(struct task){ .kind = TASK_CONNECT, .user = p });
+	store_ask(w, &(struct task){ .kind = TASK_CONNECT, .user = p, .v1 = v1 });
 }
 
 static void
@@ -218,7 +221,7 @@ admit(struct world *w, const struct task *t)
 		c++;
 	*c = (struct client){ .id = { ++w->last_conn },
 		.user = t->user,
-		.v1 = prng_chance(&w->prng, 50),
+		.v1 = t->v1,
 		.expires_ms = w->wall_ms + prng_below(&w->prng, 1U << 30) };
 	row.status = t->status;
 	row.pending = t->pending;
@@ -286,6 +289,10 @@ hand_over(struct world *w, struct said *s, enum role to_role)
 		.bad_call_id = s->bad_call_id,
 		.status = s->status };
 
+	if (s->text != NULL) {
+		words_hand_over(w, s, to_role);
+		return;
+	}
 	snprintf(id, sizeof(id), "%u", (unsigned)(s - w->said));
 	m.id = s->with_id ? id : NULL;
 	m.call_id = s->with_call_id ? s->call_id : NULL;

@@ -1,9 +1,11 @@
 /* A world for the hub: people with clients, a store that can fail, a clock that jumps, and the
  * rules that must hold after every event.
  *
- * act.c: what people, the store and time do, by chance.
+ * history.c: how it begins, goes on and ends; act.c: what people, the store and time do, by chance.
  *
  * shell.c: the relay's shell: events to the hub, effects to clients and store; crash and restart.
+ *
+ * words.c: messages in words of others.
  *
  * store.c: the database and its thread.
  *
@@ -39,7 +41,7 @@ enum {
 	NOBODY_ID = 9999,  /* an id that is no user's */
 };
 
-/* What must hold; the sentences are in main.c. */
+/* What must hold; the sentences are in history.c. */
 enum rule {
 	RULE_FRAMES,
 	RULE_ONE_CALL,
@@ -169,8 +171,10 @@ struct said {
 	char call_id[CALL_ID_MAX + 1];
 	enum status status;
 	unsigned padding; /* bytes more */
-	unsigned life;	  /* of the hub that has it */
-	unsigned serial;  /* of the call that it made, repeats or ends; 0: none */
+	const char *text; /* as it was written, of TEXT_LEN bytes, the caller's; NULL: by us */
+	size_t text_len;
+	unsigned life;	 /* of the hub that has it */
+	unsigned serial; /* of the call that it made, repeats or ends; 0: none */
 	unsigned answers;
 	unsigned copies; /* that have arrived */
 	bool refused;	 /* by an error */
@@ -185,6 +189,7 @@ struct task {
 	struct persist persist;
 	struct person *user;
 	enum status status;
+	bool v1; /* TASK_CONNECT */
 	bool pending;
 	enum err outcome;
 	unsigned said; /* TASK_MESSAGE */
@@ -229,7 +234,8 @@ struct world {
 	uint64_t seed;
 	struct prng prng;
 	bool trace;
-	unsigned events; /* so far */
+	void (*witness)(const struct frame *f); /* sees every frame that is sent; NULL: nobody */
+	unsigned events;			/* so far */
 
 	struct hub *hub; /* NULL: it is down */
 	struct hub_settings settings;
@@ -264,8 +270,14 @@ struct world {
 	char why[512];
 };
 
-/* main.c: notes that RULE is broken; only the first time counts. trace() prints where it was asked
- * for. */
+/* history.c: world_begin() makes people and settings, world_end() lets it come to rest and frees
+ * what it has; run_history() is both and random acts between. */
+extern const char *const rules[RULE__COUNT];
+void world_begin(struct world *w, uint64_t seed);
+void world_end(struct world *w);
+void run_history(struct world *w, uint64_t seed);
+
+/* Notes that RULE is broken; only the first time counts. trace() prints where it was asked for. */
 void broken(struct world *w, enum rule rule, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void trace(const struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -279,12 +291,17 @@ void shell_crash(struct world *w);
 void shell_stop(struct world *w); /* as planned: clients go, and what is left is stored */
 void shell_say(struct world *w, struct said *s);
 const char *said_name(const struct said *s); /* its type's name on the wire */
-void shell_connect(struct world *w, struct person *p);
+void shell_connect(struct world *w, struct person *p, bool v1);
 void shell_drop(struct world *w, struct client *c);
 void shell_revoke(struct world *w, const struct client *c);
 void shell_catch_up(struct world *w, unsigned percent); /* of those that lag */
 void shell_tick(struct world *w);
 void shell_results(struct world *w, unsigned most);
+
+/* words.c: C says TEXT, which must outlive the history; false: it is no message, or not for the
+ * hub. What shell_say() does with one. */
+bool words_say(struct world *w, const struct client *c, const char *text, size_t len);
+void words_hand_over(struct world *w, struct said *s, enum role to_role);
 
 /* store.c */
 void store_reset(struct store_fake *s);
