@@ -235,9 +235,11 @@ async def test_twenty_relays_on_the_same_data():
 def test_twenty_relays_at_once_and_one_serves(tmp_path):
     (tmp_path / "run").mkdir()
     env = {**os.environ, "TELEMED_DATA_DIR": str(tmp_path), "TELEMED_JWT_SECRET": "x" * 32}
-    relays = [subprocess.Popen([BUILD / "ws-relay/ws-relay"], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-              for _ in range(20)]
+    log = tmp_path / "log"
+    with open(log, "ab") as file:
+        relays = [subprocess.Popen([BUILD / "ws-relay/ws-relay"], env=env, stdin=subprocess.DEVNULL, stderr=file) for _ in range(20)]
     wait_until(lambda: sum(r.poll() is not None for r in relays) == 19, "nineteen to end", 60)
+    wait_until(lambda: log.read_bytes().count(b'"event":"started"') == 1, "one to serve")
     assert sorted(r.poll() or 0 for r in relays) == [0] + [111] * 19
     [served] = [r for r in relays if r.poll() is None]
     served.terminate()
