@@ -1,18 +1,19 @@
 # make run    build all and serve on http://127.0.0.1:8080
 # make test   build all and run every test
 #
-# make help lists the rest. CC=clang, SANITIZE=1 and FUZZ=1 choose another build, each in a folder of its own.
+# make help lists the rest. CC=clang, SANITIZE=1, SANITIZE=thread and FUZZ=1 choose another build, each in a folder of its own.
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(FUZZ),-fuzz)
+BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-thread)$(if $(FUZZ),-fuzz)
 
 PACKAGES := libcjson libjwt sqlite3 libcrypt libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZERS := $(if $(filter thread,$(SANITIZE)),-fsanitize=thread,-fsanitize=address,undefined -fno-sanitize-recover=all) \
+	-fno-omit-frame-pointer
 # libFuzzer, clang's: it wants to see which way the code goes, and has a main() of its own.
 FUZZERS := $(SANITIZERS) -fsanitize=fuzzer-no-link
 
@@ -45,7 +46,7 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize lint format sim screenshots bench fuzz deps clean FORCE
+.PHONY: help programs run test sanitize tsan valgrind lint format sim soak faults screenshots bench fuzz deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay $(BUILD)/admin/telemed-admin
 
@@ -53,10 +54,14 @@ help:
 	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
-	@echo 'make lint      format, clang-tidy, cppcheck, shellcheck, types, the layers'
+	@echo 'make tsan      what has threads, and the end-to-end tests of who uses them, under TSan'
+	@echo 'make valgrind  the end-to-end tests under valgrind: memory, and descriptors left open'
+	@echo 'make lint      format, clang-tidy, gcc -fanalyzer, cppcheck, shellcheck, types, the layers'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make fuzz      inputs that nobody thought of (tests/fuzz): FUZZ_SECONDS= for each target, TARGETS="json hub" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
+	@echo 'make faults    kill -9, full disks, no memory, wrong clocks: what needs minutes, or root'
+	@echo 'make soak      the stack under random clients and faults: MINUTES=10 SEED='
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
 	@echo 'make clean     forget what was built'
@@ -72,6 +77,13 @@ test: deps-test
 
 sanitize:
 	@$(MAKE) --no-print-directory test SANITIZE=1 CC=$(CC)
+
+tsan: deps-lint
+	@$(MAKE) --no-print-directory test SANITIZE=thread CC=clang TESTS='$(or $(TESTS),tests/unit _test.py)'
+
+valgrind: deps-valgrind
+	@$(MAKE) --no-print-directory -s programs
+	@tests/valgrind/run $(BUILD) $(or $(TESTS),e2e/)
 
 lint: deps-lint
 	@$(MAKE) --no-print-directory -s $(SCHEMAS) $(BROWSER)
@@ -103,7 +115,9 @@ $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
+
+$(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -135,12 +149,26 @@ $(BUILD)/tests/bench/load/load: $(call objects,$(wildcard tests/bench/load/*.c))
 $(BUILD)/tests/bench/peers/limit/limit: $(call objects,$(wildcard tests/bench/peers/limit/*.c))
 	$(CC) $(LDFLAGS) -o $@ $^
 
+# What the tests of faults preload into the programs.
+$(BUILD)/tests/faults/shim.so: tests/faults/shim.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $<
+
+faults: deps-test
+	@$(MAKE) --no-print-directory -s programs $(BUILD)/tests/faults/shim.so
+	@tests/run $(BUILD) --faults $(TESTS)
+
 bench: deps-bench
 	@$(MAKE) --no-print-directory -s programs $(BENCH_PROGRAMS)
 	@tests/bench/run $(BUILD) $(addprefix --,$(filter smoke growth,$(BENCH))) $(CASES)
 
 sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
+
+MINUTES := 10
+soak: deps-test
+	@$(MAKE) --no-print-directory -s programs
+	@TELEMED_BUILD=$(BUILD) tests/history/soak.py --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 
 $(BROWSER): tests/browser/package.json tests/browser/package-lock.json
 	@echo 'telemed: npm ci in tests/browser' >&2

@@ -190,6 +190,7 @@ main(int argc, char **argv)
 		return (int)usage_error("There is no such command.");
 	if (config_load_settings(&config, why) != ERR_OK)
 		return (int)complain(ADMIN_CONFIG, why);
+	config_hide_secrets();
 	log_open("telemed-admin", LOG_ERROR);
 	return (int)run(chosen, &config, argc - 3, argv + 3);
 }

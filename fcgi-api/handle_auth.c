@@ -199,14 +199,17 @@ reply_token(struct request *q, int status, const struct account *a)
 	return e;
 }
 
+/* The answer is made before the commit: a 503 says that nothing was changed. */
 static enum err
 insert_account(struct request *q, struct account *a)
 {
 	enum err e = store_user_create(q->service->store, a, clock_wall_ms());
 
-	if (e != ERR_OK)
-		return e;
-	return trail_add(q, AUDIT_REGISTERED, role_name(a->user.role), a->user.id);
+	if (e == ERR_OK)
+		e = trail_add(q, AUDIT_REGISTERED, role_name(a->user.role), a->user.id);
+	if (e == ERR_OK)
+		e = reply_token(q, 201, a);
+	return e == ERR_OK && q->reply.body.failed ? ERR_SYSTEM : e;
 }
 
 static enum err
@@ -254,7 +257,7 @@ handle_register(struct request *q)
 	if (e != ERR_OK)
 		return e;
 	metric_add(METRIC_REGISTRATIONS, 1);
-	return reply_token(q, 201, &a);
+	return ERR_OK;
 }
 
 /* ERR_DENIED for a wrong password and for an unknown email (*A has no id then), after the same

@@ -52,6 +52,23 @@ handle_doctors_list(struct request *q)
 	return ERR_OK;
 }
 
+/* The answer: read again, for a doctor in a call is BUSY whatever she has set. */
+static enum err
+reply_user(struct request *q)
+{
+	struct json_writer w;
+	enum err e;
+
+	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
+		return e;
+	reply_begin(q, 200, &w);
+	jw_object(&w, NULL);
+	write_user(&w, "user", &q->who.user, NULL);
+	jw_object_end(&w);
+	return q->reply.body.failed ? ERR_SYSTEM : ERR_OK;
+}
+
+/* The answer is made before the commit: a 503 says that nothing was changed. */
 static enum err
 set_status(struct request *q, enum status status)
 {
@@ -64,6 +81,8 @@ set_status(struct request *q, enum status status)
 	e = store_user_set_status(s, id, status);
 	if (e == ERR_OK && store_wrote(s))
 		e = trail_add(q, AUDIT_STATUS, status_name(status), id);
+	if (e == ERR_OK)
+		e = reply_user(q);
 	return store_end(s, e);
 }
 
@@ -73,7 +92,6 @@ handle_doctors_status(struct request *q)
 	const struct json *member = json_member(q->json, "status");
 	const char *text = json_string(member);
 	enum status status = status_from_name(text);
-	struct json_writer w;
 	enum err e;
 
 	if (member == NULL)
@@ -88,12 +106,5 @@ handle_doctors_status(struct request *q)
 		return e;
 	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(q->service->paths.doorbell);
-	/* Read again, for a doctor in a call is BUSY whatever she has set. */
-	if ((e = store_user_by_id(q->service->store, q->who.user.id, &q->who)) != ERR_OK)
-		return e;
-	reply_begin(q, 200, &w);
-	jw_object(&w, NULL);
-	write_user(&w, "user", &q->who.user, NULL);
-	jw_object_end(&w);
 	return ERR_OK;
 }

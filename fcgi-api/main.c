@@ -108,6 +108,7 @@ main(int argc, char **argv)
 		return complain(EXIT_PERMANENT, why);
 	if (argc == 2)
 		return EXIT_SUCCESS;
+	config_hide_secrets();
 	log_open("fcgi-api", config.log_level);
 	return run(&config);
 }

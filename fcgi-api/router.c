@@ -85,6 +85,8 @@ read_body(struct request *q)
 
 	if (q->body_too_large)
 		return refuse(q, PROBLEM_TOO_LARGE, "A body has at most 16 KiB.");
+	if (q->body.failed)
+		return ERR_SYSTEM;
 	e = json_parse(q->body.data == NULL ? "" : q->body.data, q->body.len, &q->json, why);
 	if (e == ERR_INVALID)
 		return refuse(q, PROBLEM_BAD_JSON, why);

@@ -146,20 +146,30 @@ add_head(const struct request *q, struct buf *head)
 	buf_adds(head, "\r\n");
 }
 
-/* Without memory for a head nothing is sent, and lighttpd answers 500. */
+/* No memory is needed here, so that whatever happens has an answer. */
 static void
-put_reply(const struct request *q, FCGX_Stream *out)
+put_reply(struct request *q, FCGX_Stream *out)
 {
+	static char room[HEAD_BYTES_MAX];
 	struct buf head;
 
-	buf_init(&head, HEAD_BYTES_MAX);
+	buf_over(&head, room, sizeof(room));
 	add_head(q, &head);
-	if (!head.failed) {
-		FCGX_PutStr(head.data, (int)head.len, out);
-		if (q->method != HTTP_HEAD && q->reply.body.len > 0)
-			FCGX_PutStr(q->reply.body.data, (int)q->reply.body.len, out);
+	if (head.failed || (q->reply.body.failed && q->method != HTTP_HEAD)) {
+		q->reply.status = 503;
+		FCGX_PutS("Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\n"
+			  "Content-Type: application/problem+json\r\n\r\n"
+			  "{\"type\":\"about:blank\",\"title\":\"The service is unavailable\","
+			  "\"status\":503,\"detail\":\"There is no memory for an answer.\","
+			  "\"code\":\"unavailable\",\"instance\":\"",
+		    out);
+		FCGX_PutS(q->id, out);
+		FCGX_PutS("\"}", out);
+		return;
 	}
-	buf_fini(&head);
+	FCGX_PutStr(head.data, (int)head.len, out);
+	if (q->method != HTTP_HEAD && q->reply.body.len > 0)
+		FCGX_PutStr(q->reply.body.data, (int)q->reply.body.len, out);
 }
 
 static void

@@ -239,12 +239,8 @@ visit_interval(const struct connection *c, int64_t wall_s)
 bool
 conn_renew(struct connection *c, const char *session, int64_t expires_s)
 {
-	char *copy = strdup(session);
-
-	if (copy == NULL)
+	if (!str_replace(&c->session, session))
 		return false;
-	free(c->session);
-	c->session = copy;
 	c->expires_s = expires_s;
 	c->warned = false;
 	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));

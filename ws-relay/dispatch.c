@@ -169,9 +169,9 @@ recipient_found(struct lookup *l, const struct job *j)
 		free(p);
 		return;
 	}
-	/* It was read before, so what can fail now is memory. */
-	if (message_read(p->text, p->len, &m, &refusal) != ERR_OK ||
-	    (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND)) {
+	if (message_read(p->text, p->len, &m, &refusal) != ERR_OK) {
+		conn_close(c, CLOSE_INTERNAL); /* it was read before: there is no memory */
+	} else if (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND) {
 		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
 		m.to_role = j->outcome == ERR_OK && !j->user.pending ? j->user.role : ROLE_NONE;
@@ -306,7 +306,8 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		send_error(c, &m, refusal.code, refusal.message);
 		conn_misbehaved(c, now_ms);
 	} else if (e != ERR_OK) {
-		send_error(c, &m, "unavailable", "There is no memory for this now");
+		conn_close(c, CLOSE_INTERNAL); /* without memory nobody knows its id: no answer
+						  could carry it */
 	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
 		renew(r, c, &m);
 	} else if (m.to.v == 0 ||

@@ -34,6 +34,7 @@ struct handshakes {
 	struct handshake *list;
 	unsigned count;
 	unsigned max;
+	bool stopped;
 	bool (*full)(void *context);
 	handshake_done_fn *done;
 	void *context;
@@ -189,9 +190,14 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
-			return;
-		start(hs, fd);
+		if (fd >= 0) {
+			start(hs, fd);
+			continue;
+		}
+		/* The loop would ask again at once, for nothing: handshakes_tick() does later. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			ev_io_stop(hs->loop, &hs->accepting);
+		return;
 	}
 }
 
@@ -223,6 +229,7 @@ handshakes_stop(struct handshakes *hs)
 	struct handshake *h = NULL;
 	struct handshake *next = NULL;
 
+	hs->stopped = true;
 	ev_io_stop(hs->loop, &hs->accepting);
 	DL_FOREACH_SAFE (hs->list, h, next) {
 		close(h->fd);
@@ -244,6 +251,8 @@ handshakes_tick(struct handshakes *hs, int64_t now_ms)
 	struct handshake *h = NULL;
 	struct handshake *next = NULL;
 
+	if (!hs->stopped)
+		ev_io_start(hs->loop, &hs->accepting); /* does nothing where it waits already */
 	DL_FOREACH_SAFE (hs->list, h, next) {
 		if (now_ms - h->started_ms < HANDSHAKE_MAX_MS)
 			return;

@@ -23,6 +23,7 @@ struct handshakes *handshakes_new(struct relay *r, struct ev_loop *loop, int lis
 void handshakes_stop(struct handshakes *hs); /* accepts no more, and closes what waits */
 void handshakes_free(struct handshakes *hs); /* NULL is fine */
 
-/* Once a second: ends those that have taken more than HANDSHAKE_MAX_MS. */
+/* Once a second: ends those that have taken more than HANDSHAKE_MAX_MS, and accepts again where the
+ * last accept found no descriptor left. */
 enum { HANDSHAKE_MAX_MS = 10 * 1000 };
 void handshakes_tick(struct handshakes *hs, int64_t now_ms);

@@ -1,12 +1,9 @@
 /* Inside the hub: what its files (hub.c, roster.c, calls.c) share. */
 #pragma once
 
-/* uthash tells of a failed allocation instead of ending the process. */
-#define HASH_NONFATAL_OOM	 1
-#define uthash_nonfatal_oom(elt) ((elt)->hashed = false)
-#include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "hub.h"
 
 enum timer_kind {

@@ -67,8 +67,14 @@ run(const struct config *c)
 		store_close(store);
 		return complain(EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
-	return server_run(c, store, listen_fd, bell_fd, ready) == SERVER_STOPPED ? EXIT_SUCCESS
-										 : EXIT_TEMPORARY;
+	switch (server_run(c, store, listen_fd, bell_fd, ready)) {
+	case SERVER_STOPPED:
+		return EXIT_SUCCESS;
+	case SERVER_DAMAGED:
+		return complain(EXIT_PERMANENT, store_sentence(ERR_INVALID));
+	default:
+		return EXIT_TEMPORARY;
+	}
 }
 
 int
@@ -79,6 +85,7 @@ main(void)
 
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
+	config_hide_secrets();
 	log_open("ws-relay", config.log_level);
 	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
 	 * stays in the heap. */

@@ -1,9 +1,8 @@
 #include "peers.h"
 
-/* uthash tells of a failed allocation instead of ending the process. */
-#define HASH_NONFATAL_OOM	 1
-#define uthash_nonfatal_oom(elt) ((elt)->hashed = false)
-#include <uthash.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
 
 struct peer {
 	struct address address;

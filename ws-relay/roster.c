@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "hub_state.h"
 
 enum { RETRY_MS = 1000 };
@@ -36,25 +37,27 @@ static struct member *
 member_new(struct hub *h, const struct user *u)
 {
 	struct member *m = calloc(1, sizeof(*m));
+	char *name = strdup(u->name);
 
-	if (m == NULL)
-		return NULL;
+	if (m == NULL || name == NULL)
+		goto no_memory;
 	*m = (struct member){ .id = u->id,
 		.role = u->role,
 		.status = u->status,
 		.pending = u->pending,
 		.hashed = true };
+	m->name = name;
 	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
 	timer_init(&m->retry_timer, TIMER_PRESENCE_RETRY, m);
 	timer_init(&m->farewell_timer, TIMER_FAREWELL, m);
-	if ((m->name = strdup(u->name)) != NULL)
-		HASH_ADD(hh, h->members, id, sizeof(m->id), m);
-	if (m->name == NULL || !m->hashed) {
-		free(m->name);
-		free(m);
-		return NULL;
-	}
+	HASH_ADD(hh, h->members, id, sizeof(m->id), m);
+	if (!m->hashed)
+		goto no_memory;
 	return m;
+no_memory:
+	free(name);
+	free(m);
+	return NULL;
 }
 
 static void
@@ -86,16 +89,12 @@ static void
 member_update(struct hub *h, struct member *m, const struct user *u)
 {
 	enum status status = m->writes > 0 ? m->status : u->status;
-	char *name = NULL;
-
 	bool admitted = m->role != u->role || m->pending != u->pending;
 
 	if (!admitted && m->status == status && strcmp(m->name, u->name) == 0)
 		return;
-	if (strcmp(m->name, u->name) != 0 && (name = strdup(u->name)) != NULL) {
-		free(m->name);
-		m->name = name;
-	}
+	if (strcmp(m->name, u->name) != 0)
+		(void)str_replace(&m->name, u->name); /* without memory, it is the old one */
 	if (admitted)
 		view_admit(h, m, u->role, u->pending);
 	m->status = status;
@@ -130,13 +129,15 @@ roster_connected(struct hub *h, const struct event *ev)
 {
 	const struct user *u = ev->user;
 	struct conn *c = calloc(1, sizeof(*c));
-	struct member *m = member_find(h, u->id);
+	struct member *m = NULL;
 
-	if (m == NULL)
+	if (c == NULL)
+		goto no_memory;
+	if ((m = member_find(h, u->id)) == NULL)
 		m = member_new(h, u);
 	else
 		member_update(h, m, u);
-	if (c == NULL || m == NULL)
+	if (m == NULL)
 		goto no_memory;
 	*c = (struct conn){ .id = ev->conn, .user = m, .v1 = ev->v1, .hashed = true };
 	HASH_ADD(hh, h->conns, id, sizeof(c->id), c);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "doorbell/doorbell.h"
@@ -45,6 +46,7 @@ struct server {
 	struct heap heap;
 	ev_signal sigterm;
 	ev_signal sigint;
+	enum err store_outcome; /* of reading what it holds */
 	bool stopping;
 	int64_t stop_ms; /* monotonic: when it ends at the latest */
 };
@@ -324,6 +326,22 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 	(void)heap_tick(&s->heap);
 }
 
+/* libev's own would abort. All that a new process needs is stored, so this one makes room for it.
+ */
+static void *
+reallocate(void *p, long size)
+{
+	void *room = NULL;
+
+	if (size == 0) {
+		free(p);
+	} else if ((room = realloc(p, (size_t)size)) == NULL) {
+		LOG0(LOG_ERROR, "out_of_memory");
+		_Exit(EXIT_TEMPORARY);
+	}
+	return room;
+}
+
 static void
 start_watchers(struct server *s)
 {
@@ -461,6 +479,7 @@ start_relay(struct server *s, const struct config *c)
 static bool
 set_up(struct server *s, const struct config *config, struct store *store, int listen_fd)
 {
+	ev_set_allocator(reallocate);
 	if ((s->loop = ev_loop_new(EVBACKEND_EPOLL)) == NULL || !start_relay(s, config)) {
 		store_close(store);
 		return false;
@@ -475,7 +494,7 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 		store_close(store);
 		return false;
 	}
-	if (start_store(s, store) != ERR_OK) {
+	if ((s->store_outcome = start_store(s, store)) != ERR_OK) {
 		if (s->relay.journal == NULL)
 			store_close(store);
 		return false;
@@ -522,5 +541,7 @@ server_run(const struct config *config, struct store *store, int listen_fd, int 
 		LOG0(LOG_ERROR, "start_failed");
 	}
 	tear_down(&server);
-	return ok ? SERVER_STOPPED : SERVER_FAILED;
+	if (ok)
+		return SERVER_STOPPED;
+	return store_is_hopeless(server.store_outcome) ? SERVER_DAMAGED : SERVER_FAILED;
 }

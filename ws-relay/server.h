@@ -7,6 +7,7 @@ enum server_end {
 	SERVER_STOPPED, /* by SIGTERM or SIGINT: every client was told 1001, and what was to be
 			   stored is stored */
 	SERVER_FAILED,	/* it could not be set up; the reason is in the log */
+	SERVER_DAMAGED, /* what the database holds cannot be read */
 };
 
 /* Serves the WebSockets that arrive at the listening socket LISTEN_FD, with the database STORE

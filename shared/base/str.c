@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -127,5 +128,17 @@ parse_int(const char *s, size_t len, int64_t lo, int64_t hi, int64_t *out)
 	if (v < lo || v > hi)
 		return false;
 	*out = v;
+	return true;
+}
+
+bool
+str_replace(char **at, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		return false;
+	free(*at);
+	*at = copy;
 	return true;
 }

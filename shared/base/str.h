@@ -31,3 +31,7 @@ char *format_int(int64_t v, char out[INT_TEXT_SIZE]);
 
 /* A decimal integer without sign, blank or leading zero, LO <= value <= HI. */
 bool parse_int(const char *s, size_t len, int64_t lo, int64_t hi, int64_t *out);
+
+/* Puts a copy of TEXT in the place of the string *AT, which is freed; both are the caller's. False:
+ * out of memory, and *AT is as it was. */
+bool str_replace(char **at, const char *text);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/address.h"
 #include "base/fd.h"
@@ -268,6 +269,21 @@ config_load(struct config *c, char why[CONFIG_WHY_SIZE])
 	if ((e = config_load_settings(c, why)) != ERR_OK)
 		return e;
 	return read_secret(c, why);
+}
+
+void
+config_hide_secrets(void)
+{
+	static const char *const names[] = { "TELEMED_JWT_SECRET", "TELEMED_TURN_SECRET" };
+
+	/* Not RLIMIT_CORE: a core that is piped to a program does not ask for it. */
+	(void)prctl(PR_SET_DUMPABLE, 0); /* fails for other values only */
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		char *value = getenv(names[i]);
+
+		if (value != NULL)
+			explicit_bzero(value, strlen(value));
+	}
 }
 
 enum err

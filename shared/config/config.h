@@ -52,6 +52,11 @@ MUST_USE enum err config_load_settings(struct config *c, char why[CONFIG_WHY_SIZ
  * what it may be. */
 MUST_USE enum err config_load(struct config *c, char why[CONFIG_WHY_SIZE]);
 
+/* After config_load(): keeps the secrets to this process. The environment, which /proc shows, has
+ * them no more, and neither it nor its children by fork() leave a core dump or can be looked into
+ * by other processes of the same user. */
+void config_hide_secrets(void);
+
 /* Writes DATA_DIR/NAME into OUT. ERR_TOO_BIG: it does not fit. */
 MUST_USE enum err config_path(const struct config *c, const char *name, char out[CONFIG_TEXT_SIZE]);
 

@@ -27,4 +27,4 @@ def pytest_pyfunc_call(pyfuncitem):
 
 def pytest_runtest_logreport(report):
     if report.when == "call" or not report.passed:
-        print(f"\n{'ok' if report.passed else 'not ok'} - {report.nodeid.split('::', 1)[-1]}")
+        print(f"\n{'not ok' if report.failed else 'ok'} - {report.nodeid.split('::', 1)[-1]}{' # skip' if report.skipped else ''}")

@@ -6,14 +6,14 @@ import threading
 import time
 
 import pytest
-from stack import Stack, call, wait_until
+from stack import SLOW, Stack, call, wait_until
 
 V1 = {"subprotocols": ["telemed.v1"]}
 
 
 @pytest.fixture()
 def stack():
-    with Stack(TELEMED_CALL_GRACE=3, TELEMED_PRESENCE_GRACE=2) as s:
+    with Stack(TELEMED_CALL_GRACE=3 * SLOW, TELEMED_PRESENCE_GRACE=2 * SLOW) as s:
         yield s
 
 

@@ -25,6 +25,16 @@ for program in ws-relay fcgi-api lighttpd; do
 	ok "starts $program again when it is killed"
 done
 
+for round in 1 2 3; do
+	mapfile -t before < <(program_pids ws-relay && pgrep -o -s "$stack_pid" -x fcgi-api && program_pids lighttpd)
+	kill -9 "${before[@]}"
+	all_back() { ! kill -0 "${before[@]}" 2>/dev/null && is_ready; }
+	wait_for 20 all_back || round=0
+	[ $round -gt 0 ] || break
+done
+[ "$round" = 3 ]
+ok 'starts all of them again when they are killed at once'
+
 register PATIENT ann
 expect 201
 ok 'serves as before after that'

@@ -129,6 +129,12 @@ FCGX_PutStr(const char *str, int n, FCGX_Stream *stream)
 	return n;
 }
 
+int
+FCGX_PutS(const char *str, FCGX_Stream *stream)
+{
+	return FCGX_PutStr(str, (int)strlen(str), stream);
+}
+
 /* The linker puts what has "__wrap_" in its name in the place of the function without it. */
 #define INSTEAD_OF(name) __asm__("__wrap_" #name)
 enum err make_hash(const char *password, int cost, char out[PASSWORD_HASH_SIZE])

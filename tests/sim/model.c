@@ -1,5 +1,6 @@
 /* What is true by the rules, worked out from nothing but events, their results and time. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
@@ -8,6 +9,17 @@ struct person *
 person_of(struct world *w, struct user_id id)
 {
 	return id.v >= 1 && id.v <= w->people ? &w->person[id.v - 1] : NULL;
+}
+
+/* Of what only people of this world do. */
+static struct person *
+one_of(struct world *w, struct user_id id)
+{
+	struct person *p = person_of(w, id);
+
+	if (p == NULL)
+		abort();
+	return p;
 }
 
 bool
@@ -89,7 +101,7 @@ model_reset(struct world *w)
 static void
 on_persisted(struct world *w, const struct event *ev)
 {
-	struct person *p = person_of(w, ev->persist->user);
+	struct person *p = one_of(w, ev->persist->user);
 
 	if (ev->persist->kind >= PERSIST_CALL_START) {
 		talk_persisted(w, ev);
@@ -153,11 +165,9 @@ pass_time(struct world *w)
 	}
 }
 
-void
-model_event(struct world *w, const struct event *ev)
+static void
+person_event(struct world *w, struct person *p, const struct event *ev)
 {
-	struct person *p = ev->user == NULL ? NULL : person_of(w, ev->user->id);
-
 	switch (ev->kind) {
 	case EVENT_CONNECTED:
 		on_connected(p, ev->user, client_find(w, ev->conn));
@@ -168,37 +178,40 @@ model_event(struct world *w, const struct event *ev)
 		if (p->talk != NULL)
 			talk_lost(w, p->talk, talk_side(p->talk, p), ev->conn);
 		break;
-	case EVENT_MESSAGE:
-		talk_message(w, ev->message);
-		break;
 	case EVENT_CHANGED:
 		on_row(p, ev->user);
-		break;
-	case EVENT_PERSISTED:
-		on_persisted(w, ev);
 		break;
 	case EVENT_WAS_PRESENT:
 		p->present = true;
 		p->gone_ms = w->now_ms;
 		break;
-	case EVENT_WAS_IN_CALL:
-		talk_restored(w, ev->call);
-		break;
 	case EVENT_REVOKED:
 		if (p->talk != NULL)
 			talk_revoked(p->talk, ev->conn);
 		break;
-	case EVENT_TICK:
-	case EVENT_LOADED:
+	default:
 		break;
 	}
+}
+
+void
+model_event(struct world *w, const struct event *ev)
+{
+	if (ev->user != NULL)
+		person_event(w, one_of(w, ev->user->id), ev);
+	else if (ev->kind == EVENT_MESSAGE)
+		talk_message(w, ev->message);
+	else if (ev->kind == EVENT_PERSISTED)
+		on_persisted(w, ev);
+	else if (ev->kind == EVENT_WAS_IN_CALL)
+		talk_restored(w, ev->call);
 	pass_time(w);
 }
 
 void
 model_persist(struct world *w, const struct persist *p)
 {
-	struct person *u = person_of(w, p->user);
+	struct person *u = one_of(w, p->user);
 
 	trace(w, "  store: kind %d of %d", (int)p->kind, (int)p->user.v);
 	if (p->seq <= w->seq)

@@ -247,9 +247,9 @@ a_starting_relay_is_told_whom_it_must_know(void **state)
 	committed(s, store_call_end(s, c.other_patient, CALL_HANGUP, AT));
 	assert_int_equal(store_users_listed(s, collect, &l, &rev), ERR_OK);
 	assert_int_equal(l.n, 3);
-	assert_non_null(found(&l, c.doctor));
-	assert_non_null(found(&l, connected));
-	assert_non_null(found(&l, c.patient));
+	assert_true(holds(&l, c.doctor));
+	assert_true(holds(&l, connected));
+	assert_true(holds(&l, c.patient));
 	/* The status as it was chosen: the relay knows the calls itself. */
 	assert_int_equal(found(&l, c.doctor)->status, STATUS_ONLINE);
 	assert_int_equal(found(&l, c.patient)->status, STATUS_OFFLINE);

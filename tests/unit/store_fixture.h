@@ -110,7 +110,17 @@ collect(void *context, const struct user *u)
 	return ERR_OK;
 }
 
-/* ID in L, or NULL. */
+static inline bool
+holds(const struct users *l, struct user_id id)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (user_same(l->user[i].id, id))
+			return true;
+	}
+	return false;
+}
+
+/* ID in L; the test has failed where it is not there. */
 static inline const struct user *
 found(const struct users *l, struct user_id id)
 {
@@ -118,7 +128,8 @@ found(const struct users *l, struct user_id id)
 		if (user_same(l->user[i].id, id))
 			return &l->user[i];
 	}
-	return NULL;
+	fail_msg("%lld is not in the list", (long long)id.v);
+	abort();
 }
 
 /* Runs SQL behind the store's back and returns the first column of the first row, 0 for none. What

@@ -168,14 +168,14 @@ a_pending_doctor_is_listed_when_approved(void **state)
 	assert_true(a.user.pending);
 	assert_string_equal(a.email, "pending@example.org");
 	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
-	assert_null(found(&l, id));
+	assert_false(holds(&l, id));
 	committed(s, store_user_approve(s, id));
 	l.n = 0;
 	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
-	assert_non_null(found(&l, id));
+	assert_true(holds(&l, id));
 	l.n = 0;
 	assert_int_equal(store_users_changed(s, &rev, 16, collect, &l, &more), ERR_OK);
-	assert_non_null(found(&l, id));
+	assert_true(holds(&l, id));
 	assert_false(found(&l, id)->pending);
 }
 
@@ -413,13 +413,13 @@ presence_is_remembered(void **state)
 	committed(s, store_presence_add(s, (struct user_id){ 99 }));
 	assert_int_equal(store_presence(s, collect, &l), ERR_OK);
 	assert_int_equal(l.n, 2);
-	assert_non_null(found(&l, one));
-	assert_non_null(found(&l, two));
+	assert_true(holds(&l, one));
+	assert_true(holds(&l, two));
 	committed(s, store_presence_remove(s, one));
 	l.n = 0;
 	assert_int_equal(store_presence(s, collect, &l), ERR_OK);
 	assert_int_equal(l.n, 1);
-	assert_non_null(found(&l, two));
+	assert_true(holds(&l, two));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)

@@ -233,6 +233,20 @@ every_outcome_has_a_name_of_its_own(void **state)
 	assert_string_equal(err_name(ERR__COUNT), "unknown");
 }
 
+static void
+a_text_takes_another_ones_place(void **state)
+{
+	char *text = NULL;
+
+	(void)state;
+	assert_true(str_replace(&text, "one"));
+	assert_true(str_replace(&text, text));
+	assert_string_equal(text, "one");
+	assert_true(str_replace(&text, ""));
+	assert_string_equal(text, "");
+	free(text);
+}
+
 int
 main(void)
 {
@@ -245,6 +259,7 @@ main(void)
 		cmocka_unit_test(an_integer_is_written_as_printf_does),
 		cmocka_unit_test(a_plain_run_ends_before_what_is_not_plain),
 		cmocka_unit_test(a_text_is_utf8_or_not),
+		cmocka_unit_test(a_text_takes_another_ones_place),
 		cmocka_unit_test(times_are_shown_in_utc_with_milliseconds),
 		cmocka_unit_test(the_clocks_run),
 		cmocka_unit_test(every_outcome_has_a_name_of_its_own),

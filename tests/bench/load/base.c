@@ -50,12 +50,12 @@ accounts_read(struct options *o, unsigned least)
 	char id[24];
 	char role[16];
 	char name[64];
-	char token[4096];
+	char *token;
 	unsigned cap = 0;
 
 	if (f == NULL)
 		die("no file of users");
-	while (fscanf(f, "%23s %15s %63s %4095s", id, role, name, token) == 4) {
+	while (fscanf(f, "%23s %15s %63s %ms", id, role, name, &token) == 4) {
 		struct account *a;
 
 		if (o->account_count == cap) {
@@ -66,7 +66,7 @@ accounts_read(struct options *o, unsigned least)
 		memcpy(a->id, id, sizeof(id));
 		memcpy(a->name, name, sizeof(name));
 		a->doctor = strcmp(role, "DOCTOR") == 0;
-		a->token = need(strdup(token));
+		a->token = token;
 	}
 	fclose(f);
 	if (o->account_count < least)

@@ -61,10 +61,8 @@ listen_at(const char *where)
 }
 
 static void
-drop(int fd)
+drop(int fd, struct client *c)
 {
-	struct client *c = by_fd[fd];
-
 	fd_of[c->token] = 0;
 	by_fd[fd] = NULL;
 	free(c->part);
@@ -174,9 +172,8 @@ shake_hands(int fd, struct client *c, const unsigned char *data, size_t len)
 }
 
 static void
-on_readable(int fd, int broadcast)
+on_readable(int fd, struct client *c, int broadcast)
 {
-	struct client *c = by_fd[fd];
 	size_t have = c->part_len;
 	size_t used = 0;
 	ssize_t n;
@@ -185,7 +182,7 @@ on_readable(int fd, int broadcast)
 		memcpy(chunk, c->part, have);
 	n = recv(fd, chunk + have, sizeof(chunk) - have, 0);
 	if (n <= 0) {
-		drop(fd);
+		drop(fd, c);
 		return;
 	}
 	have += (size_t)n;
@@ -242,8 +239,8 @@ main(int argc, char **argv)
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.fd == listener)
 				on_connection(epoll, listener);
-			else
-				on_readable(events[i].data.fd, broadcast);
+			else if (by_fd[events[i].data.fd] != NULL)
+				on_readable(events[i].data.fd, by_fd[events[i].data.fd], broadcast);
 		}
 	}
 }
