@@ -10,7 +10,7 @@
 #include "audit/audit_text.h"
 #include "base/fd.h"
 
-enum { LINE_SIZE = AUDIT_TEXT_MAX + 2 };
+enum { LINE_SIZE = AUDIT_TEXT_MAX + 1 };
 
 /* What is being written. */
 struct making {
@@ -67,10 +67,13 @@ put_lines(struct store *s, struct making *m)
 	if ((e = store_audit_base(s, &base)) != ERR_OK ||
 	    (e = put_mark(m->file, "from", &base)) != ERR_OK)
 		return e;
+	m->last = base.mark;
 	e = store_audit_each(s, base.mark.seq, put_line, m);
-	if (e == ERR_TOO_BIG)
-		e = ERR_OK;
-	return e == ERR_OK && m->count == 0 ? ERR_CONFLICT : e;
+	if (e != ERR_OK && e != ERR_TOO_BIG)
+		return e;
+	if (m->count == ARCHIVE_LINES_MAX || (m->count > 0 && m->last.seq == m->until))
+		return ERR_OK;
+	return ERR_NOT_FOUND;
 }
 
 static enum err
@@ -95,7 +98,7 @@ archive_make(struct store *s, const char *path, int64_t until, int64_t *last)
 	enum err e;
 
 	if (fd < 0)
-		return errno == EEXIST ? ERR_CONFLICT : ERR_SYSTEM;
+		return errno == EEXIST ? ERR_CONFLICT : ERR_DENIED;
 	if ((m.file = fdopen(fd, "w")) == NULL) {
 		close(fd);
 		unlink(path);
@@ -113,55 +116,97 @@ archive_make(struct store *s, const char *path, int64_t until, int64_t *last)
 	return e;
 }
 
-/* The next line of text, without its end. False: there is none. One that is too long comes cut,
- * and is none of ours then. */
-static bool
-next_text(FILE *f, char text[LINE_SIZE], size_t *len)
-{
-	int c;
+/* A line of text as it was read. */
+struct text {
+	char bytes[LINE_SIZE];
+	size_t len; /* one that is longer is cut, and is none of ours then: past AUDIT_TEXT_MAX */
+	bool ended; /* by a newline, not by the file's end */
+};
 
-	if (fgets(text, LINE_SIZE, f) == NULL)
+/* The next line, without its end. False: there is none, and *T stays as it is. */
+static bool
+next_text(FILE *f, struct text *t)
+{
+	int c = getc_unlocked(f);
+
+	if (c == EOF)
 		return false;
-	*len = strlen(text);
-	if (*len > 0 && text[*len - 1] == '\n') {
-		text[--*len] = '\0';
-		return true;
+	for (t->len = 0; c != EOF && c != '\n'; c = getc_unlocked(f)) {
+		if (t->len < sizeof(t->bytes))
+			t->bytes[t->len++] = (char)c;
 	}
-	while ((c = getc(f)) != EOF && c != '\n')
-		text[0] = '?';
+	t->ended = c == '\n';
 	return true;
+}
+
+/* ERR_INVALID: TEXT is no mark of KIND. Else *OK: it was made under KEY. */
+static enum err
+read_mark(const char *kind, const struct text *t, const struct audit_key *key,
+    struct audit_mark *out, bool *ok)
+{
+	struct audit_sealed s;
+	enum err e = audit_sealed_read(kind, t->bytes, t->len, &s);
+
+	if (e != ERR_OK)
+		return e;
+	*ok = key != NULL && audit_unseal(key, AUDIT_BASE, &s) == ERR_OK;
+	*out = s.mark;
+	return ERR_OK;
+}
+
+/* The first line: the mark, or one of the trail's where somebody took the mark away. */
+static enum err
+read_begin(struct archive *a, const struct audit_key *key, struct audit_bounds *b)
+{
+	struct audit_line l;
+	struct text t;
+	enum err e;
+
+	if (!next_text(a->file, &t))
+		return ferror(a->file) ? ERR_SYSTEM : ERR_INVALID;
+	if ((a->begin = ftell(a->file)) < 0)
+		return ERR_SYSTEM;
+	if ((e = read_mark("from", &t, key, &b->base, &b->base_ok)) != ERR_INVALID)
+		return e;
+	a->begin = 0;
+	a->lines = 1;
+	e = audit_line_read(t.bytes, t.len, &l);
+	return e == ERR_OK && l.malformed ? ERR_INVALID : e;
+}
+
+/* The last one: the mark, or one of the trail's where the file was cut short, maybe within it. */
+static enum err
+read_end(struct archive *a, const struct audit_key *key, struct audit_bounds *b)
+{
+	struct text t = { .ended = true };
+	enum err e;
+
+	while (next_text(a->file, &t))
+		a->lines++;
+	if (ferror(a->file))
+		return ERR_SYSTEM;
+	e = a->lines > 0 ? read_mark("to", &t, key, &b->head, &b->head_ok) : ERR_INVALID;
+	b->unfinished = e == ERR_INVALID;
+	if (a->lines > 0 && (e == ERR_OK || !t.ended))
+		a->lines--;
+	return e == ERR_INVALID ? ERR_OK : e;
 }
 
 enum err
 archive_open(
     const char *path, const struct audit_key *key, struct archive *out, struct audit_bounds *b)
 {
-	char text[LINE_SIZE];
-	struct audit_sealed mark;
-	bool more;
-	size_t len = 0;
+	enum err e;
 
 	*out = (struct archive){ .file = fopen(path, "re") };
-	*b = (struct audit_bounds){ .after = 0 };
+	*b = (struct audit_bounds){ .archive = true };
 	if (out->file == NULL)
 		return ERR_SYSTEM;
-	more = next_text(out->file, text, &len);
-	b->base_ok = more && audit_sealed_read("from", text, len, &mark) == ERR_OK &&
-		     audit_unseal(key, AUDIT_BASE, &mark) == ERR_OK;
-	if (b->base_ok)
-		b->base = mark.mark;
-	if ((out->begin = ftell(out->file)) < 0) {
+	if ((e = read_begin(out, key, b)) == ERR_OK)
+		e = read_end(out, key, b);
+	if (e != ERR_OK)
 		archive_close(out);
-		return ERR_SYSTEM;
-	}
-	while (next_text(out->file, text, &len))
-		out->lines++;
-	if (out->lines > 0 && audit_sealed_read("to", text, len, &mark) == ERR_OK) {
-		out->lines--;
-		b->head_ok = audit_unseal(key, AUDIT_BASE, &mark) == ERR_OK;
-		b->head = mark.mark;
-	}
-	return ERR_OK;
+	return e;
 }
 
 void
@@ -169,6 +214,7 @@ archive_close(struct archive *a)
 {
 	if (a->file != NULL)
 		fclose(a->file);
+	a->file = NULL;
 }
 
 static enum err
@@ -184,15 +230,14 @@ static enum err
 next_line(void *context, struct audit_line *out)
 {
 	struct archive *a = context;
-	char text[LINE_SIZE];
-	size_t len = 0;
+	struct text t;
 
 	if (a->read == a->lines)
 		return ERR_NOT_FOUND;
-	if (!next_text(a->file, text, &len))
+	if (!next_text(a->file, &t))
 		return ERR_SYSTEM;
 	a->read++;
-	return audit_line_read(text, len, out);
+	return audit_line_read(t.bytes, t.len, out);
 }
 
 struct audit_source

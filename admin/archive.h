@@ -11,8 +11,10 @@ enum { ARCHIVE_LINES_MAX = 100000 }; /* of one archive: they leave in one transa
 
 /* Moves the lines of S up to UNTIL, and no more than ARCHIVE_LINES_MAX, to the file at PATH (mode
  * 0600), which must not be there yet; *LAST is the last of them. The file is whole and on the disk
- * before they leave. ERR_CONFLICT: there is such a file, or no line up to UNTIL. ERR_INVALID: the
- * mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM: nothing was moved. */
+ * before they leave. Or nothing was moved: ERR_CONFLICT: there is such a file. ERR_DENIED: none can
+ * be made there, and errno says why. ERR_NOT_FOUND: there is no line UNTIL; *LAST is the last before
+ * it, or, where that is not below UNTIL, the last that was archived already. ERR_INVALID: a line or
+ * the mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM. */
 MUST_USE enum err archive_make(struct store *s, const char *path, int64_t until, int64_t *last);
 
 /* An archive that is read. */
@@ -23,7 +25,8 @@ struct archive {
 	int64_t read;  /* of them, since the last rewind */
 };
 
-/* Opens the archive at PATH, and reads its marks into *B. ERR_SYSTEM: it cannot be read. */
+/* Opens the archive at PATH, and reads its marks into *B; KEY NULL: without checking them.
+ * ERR_INVALID: the file is no archive. ERR_SYSTEM: it cannot be read. */
 MUST_USE enum err archive_open(
     const char *path, const struct audit_key *key, struct archive *out, struct audit_bounds *b);
 void archive_close(struct archive *a);

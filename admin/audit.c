@@ -1,4 +1,5 @@
-/* telemed-admin audit: the trail, read and verified. Both only look. */
+/* telemed-admin audit: the trail, read, verified and archived. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,15 +124,80 @@ print_line(void *context, const struct audit_line *l)
 	return o->json ? print_json(l) : print_text(l);
 }
 
+/* complain() with what it is about. */
+static enum admin_exit PRINTF_LIKE(2, 3)
+complain_of(enum admin_exit code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("telemed-admin: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+static enum admin_exit
+complain_of_archive(enum err e, const char *file)
+{
+	if (e == ERR_OK)
+		return ADMIN_OK;
+	if (e == ERR_INVALID)
+		return complain_of(ADMIN_REFUSED, "%s is no archive of telemed's.", file);
+	return complain_of(ADMIN_NO_INPUT, "%s cannot be read.", file);
+}
+
+/* The lines as they stand: whether they are whole is not looked at, so no key is needed. */
+static enum err
+list_archive(struct archive *archive, struct options *o)
+{
+	struct audit_source source = archive_source(archive);
+	struct audit_line l;
+	enum err e = source.rewind(source.context);
+
+	while (e == ERR_OK && (e = source.next(source.context, &l)) == ERR_OK) {
+		if (l.malformed || l.seq > o->line)
+			e = print_line(o, &l);
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err
+list_database(struct store *s, struct options *o)
+{
+	int64_t archived = 0;
+	enum err e = store_audit_archived(s, &archived);
+
+	if (e == ERR_OK && archived > o->line)
+		fprintf(stderr,
+		    "telemed-admin: Lines up to %lld are archived: see audit list ARCHIVE.\n",
+		    (long long)archived);
+	return e == ERR_OK ? store_audit_each(s, o->line, print_line, o) : e;
+}
+
 enum admin_exit
 audit_list(struct admin *a, int argc, char **argv)
 {
+	struct audit_bounds bounds;
+	struct archive archive;
+	enum admin_exit code;
 	struct options o;
+	enum err e;
 
 	(void)argc;
-	if (!read_options(argv, "--since", &o) || o.anchored || o.file != NULL)
+	if (!read_options(argv, "--since", &o) || o.anchored)
 		return usage_error("--since takes the number of a line.");
-	if (store_audit_each(a->store, o.line, print_line, &o) != ERR_OK)
+	if (o.file == NULL) {
+		e = list_database(a->store, &o);
+	} else {
+		code = complain_of_archive(archive_open(o.file, NULL, &archive, &bounds), o.file);
+		if (code != ADMIN_OK)
+			return code;
+		e = list_archive(&archive, &o);
+		archive_close(&archive);
+	}
+	if (e != ERR_OK)
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
 	return ADMIN_OK;
 }
@@ -154,6 +220,8 @@ print_report_json(const struct audit_report *r, const char *sentence)
 		jw_int(&w, "line", r->line);
 		jw_int(&w, "to", r->to);
 	}
+	if (r->behind != 0)
+		jw_int(&w, "after", r->behind);
 	jw_string(&w, "says", sentence);
 	jw_int(&w, "lines", r->lines);
 	jw_int(&w, "past_head", r->past_head);
@@ -177,8 +245,12 @@ print_report(const struct audit_report *r, bool json)
 	if (json)
 		return print_report_json(r, sentence);
 	audit_hex(r->last.mac, mac);
-	printf("%s\n%lld lines in order; the last is %lld:%s\n", sentence, (long long)r->lines,
-	    (long long)r->last.seq, mac);
+	puts(sentence);
+	if (r->behind != 0)
+		printf("What is behind it: verify --after %lld, which takes that line as it stands.\n",
+		    (long long)r->behind);
+	printf("%lld line%s in order; the last is %lld:%s\n", (long long)r->lines,
+	    r->lines == 1 ? "" : "s", (long long)r->last.seq, mac);
 	return ERR_OK;
 }
 
@@ -196,10 +268,16 @@ find_trail(struct admin *a, const char *file, struct archive *archive, struct au
 	}
 	if ((e = audit_key_read(a->paths.audit_key, key)) != ERR_OK)
 		return complain_of_trail(e);
-	if (archive_open(file, key, archive, bounds) != ERR_OK)
-		return complain(ADMIN_NO_INPUT, "The archive cannot be read.");
 	*source = archive_source(archive);
-	return ADMIN_OK;
+	return complain_of_archive(archive_open(file, key, archive, bounds), file);
+}
+
+static enum admin_exit
+exit_of(enum audit_trouble t)
+{
+	if (t == AUDIT_ANCHOR_ELSEWHERE)
+		return ADMIN_REFUSED;
+	return t == AUDIT_WHOLE ? ADMIN_OK : ADMIN_NOT_WHOLE;
 }
 
 enum admin_exit
@@ -218,6 +296,8 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 	if (!read_options(argv, "--after", &o))
 		return usage_error(
 		    "--after takes the number of a line, --anchor that and its MAC.");
+	if (o.anchored && o.anchor.seq < o.line)
+		return usage_error("--after leaves the line of --anchor out: it would not be checked.");
 	code = find_trail(a, o.file, &archive, &key, &bounds, &source);
 	if (code != ADMIN_OK)
 		return code;
@@ -232,7 +312,30 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 		e = print_report(&report, o.json);
 	if (e != ERR_OK)
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
-	return report.trouble == AUDIT_WHOLE ? ADMIN_OK : ADMIN_NOT_WHOLE;
+	return exit_of(report.trouble);
+}
+
+static enum admin_exit
+complain_of_archiving(enum err e, const struct options *o, int64_t last)
+{
+	switch (e) {
+	case ERR_CONFLICT:
+		return complain_of(ADMIN_REFUSED, "There is a file %s already.", o->file);
+	case ERR_DENIED:
+		return complain_of(ADMIN_REFUSED, "%s cannot be made: %m.", o->file);
+	case ERR_NOT_FOUND:
+		if (last >= o->line)
+			return complain_of(ADMIN_REFUSED,
+			    "Line %lld is archived already, as all up to %lld are.",
+			    (long long)o->line, (long long)last);
+		return complain_of(ADMIN_REFUSED,
+		    "There is no line %lld: the last before it is %lld. Nothing was moved.",
+		    (long long)o->line, (long long)last);
+	case ERR_INVALID:
+		return complain(ADMIN_NOT_WHOLE, "The trail is not whole: see audit verify.");
+	default:
+		return complain_of_store(e);
+	}
 }
 
 /* Lines that nobody has archived are still in the database: where this fails, nothing is lost. */
@@ -248,14 +351,11 @@ audit_archive(struct admin *a, int argc, char **argv)
 	    o.json)
 		return usage_error("archive takes the name of a new file, and --until a line.");
 	e = archive_make(a->store, o.file, o.line, &last);
-	if (e == ERR_CONFLICT)
-		return complain(
-		    ADMIN_REFUSED, "The file is there already, or the line is not in the trail.");
-	if (e == ERR_INVALID)
-		return complain(ADMIN_NOT_WHOLE, "The trail is not whole: see audit verify.");
 	if (e != ERR_OK)
-		return complain_of_store(e);
+		return complain_of_archiving(e, &o, last);
 	printf(
 	    "Lines up to %lld are in the archive, and no more in the database.\n", (long long)last);
+	if (last < o.line)
+		puts("An archive takes no more: make another one for those behind.");
 	return ADMIN_OK;
 }

@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	    "all accounts, or the doctors who wait for approval" },
 	{ "users", "approve", users_approve, ADMIN_WRITES, "ID|EMAIL",
 	    "makes a pending doctor one" },
-	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json]",
+	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json] [ARCHIVE]",
 	    "what happened, the oldest first" },
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
 	    "[--after LINE] [--anchor LINE:MAC] [--json] [ARCHIVE]",

@@ -22,6 +22,14 @@ found(struct walk *w, enum audit_trouble trouble, int64_t line, int64_t to)
 	w->report->to = to;
 }
 
+/* The same, and how to go on. */
+static void
+found_at(struct walk *w, enum audit_trouble trouble, int64_t line, int64_t to, int64_t behind)
+{
+	found(w, trouble, line, to);
+	w->report->behind = behind;
+}
+
 /* Does L stand rightly behind the MAC of PREVIOUS, if its number were SEQ? */
 static bool
 fits(const struct walk *w, const unsigned char *previous, const struct audit_line *l, int64_t seq)
@@ -61,7 +69,11 @@ find_out(struct walk *w, const struct audit_line *bad)
 		return e;
 	while ((e = w->source->next(w->source->context, &l)) == ERR_OK) {
 		if (fits(w, w->at.mac, &l, want)) {
-			found(w, AUDIT_SWAPPED, want, l.seq == want ? bad->seq : l.seq);
+			if (l.seq == want && bad->seq < want) /* BAD was put between */
+				found_at(w, AUDIT_EDITED, want, want, want);
+			else
+				found(w, AUDIT_SWAPPED,
+				    want, l.seq == want ? bad->seq : l.seq);
 			return ERR_OK;
 		}
 		if (is_next)
@@ -71,12 +83,18 @@ find_out(struct walk *w, const struct audit_line *bad)
 	if (e != ERR_NOT_FOUND)
 		return e;
 	if (bad->seq > want && !bad->malformed)
-		found(w, AUDIT_MISSING, want, bad->seq - 1);
+		found_at(w, AUDIT_MISSING, want, bad->seq - 1, bad->seq);
 	else if (lowered > 0)
 		found(w, AUDIT_RENUMBERED, want, want + lowered - 1);
 	else
-		found(w, AUDIT_EDITED, want, want);
+		found_at(w, AUDIT_EDITED, want, want, bad->malformed ? want + 1 : want);
 	return ERR_OK;
+}
+
+static bool
+is_anchor_wrong(const struct audit_bounds *b, int64_t seq, const unsigned char *mac)
+{
+	return b->anchored && seq == b->anchor.seq && !audit_mac_same(mac, b->anchor.mac);
 }
 
 /* L is in order. */
@@ -90,26 +108,37 @@ pass(struct walk *w, const struct audit_line *l)
 	w->report->lines++;
 	if (b->head_ok && l->seq > b->head.seq)
 		w->report->past_head++;
-	if (b->anchored && l->seq == b->anchor.seq && !audit_mac_same(l->mac, b->anchor.mac))
+	if (is_anchor_wrong(b, l->seq, l->mac))
 		found(w, AUDIT_NOT_ANCHOR, l->seq, l->seq);
 	else if (b->head_ok && l->seq == b->head.seq && !audit_mac_same(l->mac, b->head.mac))
-		found(w, AUDIT_OTHER_HEAD, l->seq, l->seq);
+		found_at(w, AUDIT_OTHER_HEAD, l->seq, l->seq, l->seq);
 	else if (strcmp(l->event, audit_event_name(AUDIT_HEAD_LOST)) == 0)
-		found(w, AUDIT_LOST_HEAD, l->seq, l->seq);
+		found_at(w, AUDIT_LOST_HEAD, l->seq, l->seq, l->seq);
+}
+
+/* L is known already: its MAC is taken as it stands, so that what is behind it can be looked at. */
+static void
+skip(struct walk *w, const struct audit_line *l)
+{
+	if (l->malformed) {
+		if (l->seq == w->bounds->after)
+			found_at(w, AUDIT_EDITED, l->seq, l->seq, l->seq + 1);
+		return;
+	}
+	w->at.seq = l->seq;
+	memcpy(w->at.mac, l->mac, sizeof(w->at.mac));
+	if (is_anchor_wrong(w->bounds, l->seq, l->mac))
+		found(w, AUDIT_NOT_ANCHOR, l->seq, l->seq);
 }
 
 static enum err
 look_at(struct walk *w, const struct audit_line *l)
 {
-	/* Known already: its MAC is taken as it stands, so that what is behind it can be looked at.
-	 */
-	if (l->seq <= w->bounds->after && !l->malformed) {
-		w->at.seq = l->seq;
-		memcpy(w->at.mac, l->mac, sizeof(w->at.mac));
-		return ERR_OK;
-	}
 	if (w->at.seq < w->bounds->after) {
-		found(w, AUDIT_MISSING, w->bounds->after, w->bounds->after);
+		if (l->seq <= w->bounds->after)
+			skip(w, l);
+		else
+			found_at(w, AUDIT_MISSING, w->at.seq + 1, l->seq - 1, l->seq);
 		return ERR_OK;
 	}
 	if (l->seq == w->at.seq + 1 && fits(w, w->at.mac, l, l->seq)) {
@@ -126,11 +155,15 @@ look_at_end(struct walk *w)
 	const struct audit_bounds *b = w->bounds;
 
 	if (!b->head_ok)
-		found(w, AUDIT_NO_HEAD, w->at.seq, w->at.seq);
+		found(w, b->unfinished ? AUDIT_ENDS_EARLY : AUDIT_NO_HEAD, w->at.seq, w->at.seq);
 	else if (b->head.seq > w->at.seq)
 		found(w, AUDIT_CUT, w->at.seq + 1, b->head.seq);
-	else if (b->anchored && b->anchor.seq > w->at.seq)
+	else if (b->after > w->at.seq)
+		found(w, AUDIT_NO_LINE, b->after, w->at.seq);
+	else if (b->anchored && b->anchor.seq > w->at.seq && !b->archive)
 		found(w, AUDIT_CUT, w->at.seq + 1, b->anchor.seq);
+	else if (b->anchored && (b->anchor.seq > w->at.seq || b->anchor.seq < b->base.seq))
+		found(w, AUDIT_ANCHOR_ELSEWHERE, b->anchor.seq, w->at.seq);
 }
 
 enum err
@@ -144,6 +177,10 @@ audit_verify(const struct audit_key *key, const struct audit_bounds *b,
 	*out = (struct audit_report){ .trouble = AUDIT_WHOLE, .last = b->base };
 	if (!b->base_ok) {
 		found(&w, AUDIT_NO_BASE, 1, 1);
+		return ERR_OK;
+	}
+	if (is_anchor_wrong(b, b->base.seq, b->base.mac)) {
+		found(&w, AUDIT_NOT_ANCHOR, b->base.seq, b->base.seq);
 		return ERR_OK;
 	}
 	e = source->rewind(source->context);
@@ -174,6 +211,9 @@ audit_trouble_name(enum audit_trouble t)
 		[AUDIT_LOST_HEAD] = "head_was_lost",
 		[AUDIT_NO_BASE] = "no_base",
 		[AUDIT_NOT_ANCHOR] = "not_the_anchor",
+		[AUDIT_NO_LINE] = "no_such_line",
+		[AUDIT_ENDS_EARLY] = "ends_early",
+		[AUDIT_ANCHOR_ELSEWHERE] = "anchor_elsewhere",
 	};
 
 	return names[t];
@@ -182,34 +222,51 @@ audit_trouble_name(enum audit_trouble t)
 void
 audit_sentence(const struct audit_report *r, char out[AUDIT_SENTENCE_SIZE])
 {
-	static const char *const sentences[] = {
-		[AUDIT_WHOLE] = "The trail is whole up to line %lld.",
-		[AUDIT_EDITED] = ("Line %lld was edited, or written under another key: it is not "
-				  "what was written "
-				  "there."),
-		[AUDIT_MISSING] = "Lines %lld to %lld were deleted.",
-		[AUDIT_RENUMBERED] =
-		    "Lines %lld to %lld were deleted, and those behind them have their numbers.",
-		[AUDIT_SWAPPED] = "Lines %lld and %lld were swapped.",
-		[AUDIT_CUT] = "The trail was cut: lines %lld to %lld, the last, are missing.",
-		[AUDIT_NO_HEAD] = ("The head is missing or was not made under this key: what stood "
-				   "behind line %lld "
-				   "may have been cut."),
-		[AUDIT_OTHER_HEAD] = "Line %lld is another one than the head says.",
-		[AUDIT_LOST_HEAD] =
-		    ("The head was missing when line %lld was written: lines before "
-		     "it may have been "
-		     "cut."),
-		[AUDIT_NO_BASE] =
-		    ("The mark of what was archived was not made under this key: what stood before "
-		     "the first line may have been deleted."),
-		[AUDIT_NOT_ANCHOR] = "Line %lld has another MAC than the one that was noted.",
+	/* ONE: of a single line, where it is said otherwise of LINE to TO. */
+	static const struct {
+		const char *text, *one;
+	} sentences[] = {
+		[AUDIT_WHOLE] = { "The trail is whole up to line %lld.", NULL },
+		[AUDIT_EDITED] = { "Line %lld was edited, or written under another key: it is not "
+				   "what was written there.",
+		    NULL },
+		[AUDIT_MISSING] = { "Lines %lld to %lld were deleted.", "Line %lld was deleted." },
+		[AUDIT_RENUMBERED] = { "Lines %lld to %lld were deleted, and those behind them "
+				       "have their numbers.",
+		    "Line %lld was deleted, and those behind it have other numbers." },
+		[AUDIT_SWAPPED] = { "Lines %lld and %lld were swapped.", NULL },
+		[AUDIT_CUT] = { "The trail was cut: lines %lld to %lld, the last, are missing.",
+		    "The trail was cut: line %lld, the last, is missing." },
+		[AUDIT_NO_HEAD] = { "The head (of an archive: the mark at its end) is missing or "
+				    "was not made under this key: what stood behind line %lld may "
+				    "have been cut.",
+		    NULL },
+		[AUDIT_OTHER_HEAD] = { "Line %lld is another one than the head says.", NULL },
+		[AUDIT_LOST_HEAD] = { "The head was missing when line %lld was written: lines "
+				      "before it may have been cut.",
+		    NULL },
+		[AUDIT_NO_BASE] = { "The mark of what was archived was not made under this key: "
+				    "what stood before the first line may have been deleted.",
+		    NULL },
+		[AUDIT_NOT_ANCHOR] = { "Line %lld has another MAC than the one that was noted.",
+		    NULL },
+		[AUDIT_NO_LINE] = { "There is no line %lld to begin behind: the last is %lld.",
+		    NULL },
+		[AUDIT_ENDS_EARLY] = { "The archive ends before its last line, behind line %lld: "
+				       "the file was cut short, or not copied to its end.",
+		    NULL },
+		[AUDIT_ANCHOR_ELSEWHERE] = { "The anchor was not checked, for line %lld is not "
+					     "here: verify the archive that has it, or the "
+					     "database. What is here is whole up to line %lld.",
+		    NULL },
 	};
 	int64_t line = r->trouble == AUDIT_WHOLE ? r->last.seq : r->line;
+	const char *text = sentences[r->trouble].text;
 
+	if (r->line == r->to && sentences[r->trouble].one != NULL)
+		text = sentences[r->trouble].one;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	snprintf(
-	    out, AUDIT_SENTENCE_SIZE, sentences[r->trouble], (long long)line, (long long)r->to);
+	snprintf(out, AUDIT_SENTENCE_SIZE, text, (long long)line, (long long)r->to);
 #pragma GCC diagnostic pop
 }

@@ -16,6 +16,9 @@ enum audit_trouble {
 	AUDIT_LOST_HEAD,  /* LINE says that the head was missing when it was written */
 	AUDIT_NO_BASE,	  /* the mark of what was archived was not made under this key */
 	AUDIT_NOT_ANCHOR, /* LINE has not the MAC that was noted */
+	AUDIT_NO_LINE,	  /* there is no LINE to begin behind: the trail ends before it */
+	AUDIT_ENDS_EARLY, /* of an archive: it ends behind LINE, and has no mark there */
+	AUDIT_ANCHOR_ELSEWHERE, /* all is in order, but LINE, the anchor's, is not among it */
 };
 
 /* The lines in their order, from the first. REWIND: NEXT gives the first again. NEXT: ERR_NOT_FOUND
@@ -31,16 +34,20 @@ struct audit_bounds {
 	bool base_ok;		/* false: BASE was not made under the key */
 	struct audit_mark base; /* 0 where nothing was archived */
 	bool head_ok;		/* false: there is none that was made under the key */
-	struct audit_mark head;
-	int64_t after; /* what stands up to this line is not looked at; 0: all is */
+	struct audit_mark head; /* of an archive: the mark at its end */
+	bool archive;		/* what is behind the head is elsewhere */
+	bool unfinished;	/* an archive that has no mark at its end, good or bad */
+	int64_t after; /* what stands before this line is not looked at, and its MAC is taken as it
+			  stands; 0: all is */
 	bool anchored;
-	struct audit_mark anchor; /* noted by somebody at an earlier time */
+	struct audit_mark anchor; /* noted by somebody at an earlier time; not before AFTER */
 };
 
 struct audit_report {
 	enum audit_trouble trouble; /* the first; what is behind it was not looked at */
 	int64_t line;
 	int64_t to;
+	int64_t behind; /* as AFTER it goes on behind the place; 0: nothing is known to */
 	int64_t lines;		/* found in order */
 	struct audit_mark last; /* of them */
 	int64_t past_head; /* of them, behind the head: written, and their program killed before the

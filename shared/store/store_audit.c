@@ -389,6 +389,17 @@ store_audit_base(struct store *s, struct audit_sealed *out)
 	return e != ERR_OK ? e : audit_seal(&s->trail->key, AUDIT_BASE, &base, out);
 }
 
+enum err
+store_audit_archived(struct store *s, int64_t *out)
+{
+	const struct audit_key none = { .len = AUDIT_KEY_BYTES_MIN };
+	struct audit_mark base;
+	enum err e = read_base(s, &none, &base);
+
+	*out = base.seq;
+	return e == ERR_INVALID ? ERR_OK : e;
+}
+
 static enum err
 set_base(struct store *s, const struct audit_sealed *base)
 {

@@ -50,6 +50,9 @@ MUST_USE enum err store_audit_note(struct store *s, const struct audit_entry *en
  * ERR_INVALID: somebody else made it. */
 MUST_USE enum err store_audit_base(struct store *s, struct audit_sealed *out);
 
+/* The last line that the database says was archived, whoever made it say so; 0: none was. */
+MUST_USE enum err store_audit_archived(struct store *s, int64_t *out);
+
 /* In a transaction: the lines up to LAST are in an archive, and leave the database; a line says so,
  * with SOURCE. *OUT is the mark that ends the archive. ERR_CONFLICT: they are not there, or not
  * that many any more. */

@@ -199,7 +199,8 @@ def test_nobody_s_words_are_in_it(stack):
 
 @pytest.mark.parametrize("words", [("verify", "--after"), ("verify", "--after", "x"), ("verify", "--anchor", "5"),
                                    ("verify", "--anchor", "5:ab"), ("list", "--since", "-1"), ("list", "--anchor", f"1:{'0' * 64}"),
-                                   ("verify", "one", "more"), ("list", "more"), ("archive",), ("archive", "x"),
+                                   ("verify", "one", "more"), ("list", "one", "more"), ("verify", "--after", "5", "--anchor", f"4:{'0' * 64}"),
+                                   ("archive",), ("archive", "x"),
                                    ("archive", "--until", "5"), ("forget",)])
 def test_a_wrong_command_line(stack, words):
     got = admin(stack.data, *words)
@@ -302,8 +303,11 @@ def sed(path, *script):
 @pytest.mark.parametrize("script,found,line", [
     ("2s/registered/denied/", "edited", 1),
     ("4d", "deleted", 3),
+    ("4p", "edited", 4),
+    ("4iwhat somebody put between", "edited", 3),
     ("4{h;d};6{G}", "swapped", 3),
-    ("4,$d", "no_head", 2),
+    ("4,$d", "ends_early", 2),
+    ("$d", "ends_early", 9),
     ("4,10d", "cut", 3),
     ("1d", "no_base", 1),
     ("1s/0/1/", "no_base", 1),
@@ -319,6 +323,113 @@ def test_what_is_done_to_an_archive_is_found(copy, tmp_path, script, found, line
     sed(file, script)
     code, got = report(data, file)
     assert (code, got["found"], got["line"]) == (1, found, line), got
+
+
+@pytest.fixture
+def archived(copy, tmp_path):
+    """(data, an archive of its lines up to 9, the anchor of each line)"""
+    data, file = copy(), tmp_path / "archive"
+    (data / "run").mkdir()
+    told = [json.loads(line) for line in admin(data, "list", "--json").stdout.splitlines()]
+    assert admin(data, "archive", file, "--until", "9").returncode == 0
+    return data, file, {line["line"]: f"{line['line']}:{line['mac']}" for line in told}
+
+
+def test_an_anchor_is_compared_where_its_line_is(archived):
+    data, file, anchors = archived
+
+    def verify(anchor, *words):
+        code, got = report(data, "--anchor", anchor, *words)
+        return code, got["found"]
+    wrong = "0" * 64
+    for n, here, there in ((3, False, True), (9, True, True), (10, True, False), (12, True, False)):
+        for is_there, words in ((here, ()), (there, (file,))):
+            want = (0, "whole") if is_there else (65, "anchor_elsewhere")
+            assert verify(anchors[n], *words) == want, (n, words)
+            want = (1, "not_the_anchor") if is_there else (65, "anchor_elsewhere")
+            assert verify(f"{n}:{wrong}", *words) == want, (n, words)
+    assert verify(anchors[12], "--after", "12") == (0, "whole")
+    assert verify(f"12:{wrong}", "--after", "12") == (1, "not_the_anchor")
+    assert verify(f"5000:{wrong}")[1] == "cut"
+    plain = admin(data, "verify", "--anchor", anchors[3])
+    assert plain.returncode == 65 and "not checked" in plain.stdout and "line 3 " in plain.stdout and "archive" in plain.stdout
+    assert report(data, "--anchor", anchors[3])[1]["whole"] is False
+
+
+def test_there_is_nothing_behind_a_line_that_is_not_there(archived):
+    data, file, _ = archived
+    for words, last in (((), last_of(data)), ((file,), 9)):
+        assert report(data, "--after", str(last), *words)[0] == 0
+        code, got = report(data, "--after", str(last + 1), *words)
+        assert (code, got["whole"], got["found"], got["line"]) == (1, False, "no_such_line", last + 1), got
+        assert f"There is no line {last + 1} " in got["says"]
+
+
+def last_of(data):
+    return json.loads(admin(data, "list", "--json").stdout.splitlines()[-1])["line"]
+
+
+def test_how_to_go_on_behind_a_gap(copy):
+    data = copy()
+    spoil(data, "DELETE FROM audit WHERE seq IN (4, 5)")
+    plain = admin(data, "verify").stdout
+    assert "Lines 4 to 5 were deleted." in plain and "--after 6" in plain and "3 lines in order" in plain
+    assert report(data)[1]["after"] == 6 and report(data, "--after", "6")[0] == 0
+    spoil(copied := copy(), "DELETE FROM audit WHERE seq = 2")
+    plain = admin(copied, "verify").stdout
+    assert "Line 2 was deleted." in plain and "\n1 line in order" in plain
+
+
+def test_why_nothing_was_archived(archived, tmp_path):
+    data, file, _ = archived
+    last, new = last_of(data), tmp_path / "new"
+
+    def says(path, until):
+        got = admin(data, "archive", path, "--until", str(until))
+        assert got.returncode == 65 and got.stdout == "" and not new.exists()
+        return got.stderr
+    assert f"There is a file {file} already." in says(file, 12)
+    assert f"There is no line {last + 1}: the last before it is {last}." in says(new, last + 1)
+    for n in (4, 9):
+        assert f"Line {n} is archived already, as all up to 9 are." in says(new, n)
+    assert f"{tmp_path}/none/new cannot be made: No such file" in says(tmp_path / "none/new", 12)
+    assert last_of(data) == last and report(data)[0] == 0
+
+
+def test_an_archive_is_listed_and_the_list_tells_of_it(archived):
+    data, file, anchors = archived
+    text = file.read_text().splitlines()[1:-1]
+    got = admin(data, "list", "--json", file, TELEMED_AUDIT_KEY_FILE="/nonexistent/key")
+    assert got.returncode == 0 and got.stdout.splitlines() == text and got.stderr == ""
+    got = admin(data, "list", "--since", "7", file)
+    assert [line.split()[0] for line in got.stdout.splitlines()] == ["8", "9"]
+    for words in ((), ("--since", "1"), ("--since", "8")):
+        got = admin(data, "list", *words)
+        assert got.returncode == 0 and "Lines up to 9 are archived" in got.stderr and got.stdout.startswith("10 ")
+    assert admin(data, "list", "--since", "9").stderr == ""
+
+
+def test_what_is_no_archive_and_what_is_not_all_of_one(archived, tmp_path):
+    data, file, _ = archived
+    whole = file.read_bytes()
+    junk = tmp_path / "junk"
+    for text in (b"", b"\n", b"hello\nworld\n", os.urandom(5000), b"\0" * 5000, whole[:40], b"{}\n" + whole):
+        junk.write_bytes(text)
+        for verb in ("verify", "list"):
+            got = admin(data, verb, junk)
+            assert got.returncode == 65 and f"{junk} is no archive of telemed's." in got.stderr and got.stdout == "", text[:50]
+    for path in (tmp_path, tmp_path / "none"):
+        assert admin(data, "verify", path).returncode == 66
+    # Its last newline alone is no loss.
+    junk.write_bytes(whole[:-1])
+    assert report(data, junk)[0] == 0
+    ends = [i for i, byte in enumerate(whole) if byte == 10]
+    for size in (ends[0] + 1, ends[3] + 1, ends[3] + 50, ends[4], ends[8] + 9, ends[9] + 1, ends[9] + 30, len(whole) - 2):
+        junk.write_bytes(whole[:size])
+        code, got = report(data, junk)
+        lines_left = max(sum(end < size for end in ends) - 1, 0)
+        assert (code, got["found"], got["line"]) == (1, "ends_early", lines_left), (size, got)
+        assert "The archive ends before its last line" in got["says"]
 
 
 def test_verifying_changes_nothing(copy):

@@ -191,11 +191,134 @@ what_is_written_after_a_cut_leaves_the_gap(void **state)
 	tamper("DELETE FROM audit WHERE seq > 9");
 	add_lines(*state, 2);
 	assert_report("gap", verify(), AUDIT_MISSING, 10, 12);
+	assert_int_equal(verify().behind, 13);
 	assert_report("known", verify_with(13, NULL), AUDIT_WHOLE, 0, 0);
+	assert_report("not its end", verify_with(11, NULL), AUDIT_MISSING, 10, 12);
+	assert_int_equal(verify_with(11, NULL).behind, 13);
 	tamper("DELETE FROM audit WHERE seq > 13");
 	assert_report("another", verify_with(13, NULL), AUDIT_CUT, 14, 14);
 	tamper("DELETE FROM audit WHERE seq > 12");
 	assert_report("the known one", verify_with(13, NULL), AUDIT_CUT, 10, 14);
+}
+
+static void
+a_line_to_begin_behind_must_be_there(void **state)
+{
+	(void)state;
+	assert_report("the last", verify_with(LINES, NULL), AUDIT_WHOLE, 0, 0);
+	assert_report("none", verify_with(LINES + 1, NULL), AUDIT_NO_LINE, LINES + 1, LINES);
+	tamper("DELETE FROM audit");
+	assert_report("cut", verify_with(LINES + 1, NULL), AUDIT_CUT, 1, LINES);
+}
+
+/* Behind what was found there is a way on, whatever was done to the line. */
+static void
+what_is_behind_a_place_can_be_looked_at(void **state)
+{
+	static const char *const rows[] = {
+		"UPDATE audit SET user_id = 8 WHERE seq = 5",
+		"UPDATE audit SET mac = zeroblob(32) WHERE seq = 5",
+		"UPDATE audit SET mac = x'' WHERE seq = 5",
+		"UPDATE audit SET outcome = hex(zeroblob(9999)) WHERE seq = 5",
+		"DELETE FROM audit WHERE seq BETWEEN 5 AND 6",
+	};
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct audit_report r;
+		int64_t after = 0;
+
+		tamper(rows[i]);
+		for (int tries = 0; tries < 3 && (r = verify_with(after, NULL)).behind != 0; tries++)
+			after = r.behind;
+		assert_row(rows[i], after > 4 && after < 8);
+		assert_report(rows[i], verify_with(after, NULL), AUDIT_WHOLE, 0, 0);
+		store_close(*state);
+		*state = NULL;
+		assert_int_equal(scratch_leave(NULL), 0);
+		assert_int_equal(trail_setup(state), 0);
+	}
+}
+
+static struct audit_mark
+mark_of(int64_t line)
+{
+	struct audit_mark m = { .seq = line };
+	struct audit_line l;
+	struct audit_source source;
+	struct store *s;
+
+	assert_int_equal(store_open_reader(DB_FILE, &s), ERR_OK);
+	source = store_audit_source(s);
+	assert_int_equal(source.rewind(source.context), ERR_OK);
+	do
+		assert_int_equal(source.next(source.context, &l), ERR_OK);
+	while (l.seq != line);
+	memcpy(m.mac, l.mac, sizeof(m.mac));
+	store_audit_reading_end(s);
+	store_close(s);
+	return m;
+}
+
+static void
+an_anchor_is_compared_or_said_not_to_be(void **state)
+{
+	struct store *s = *state;
+	struct audit_mark anchors[LINES + 1];
+	struct audit_sealed to;
+
+	for (int i = 1; i <= LINES; i++)
+		anchors[i] = mark_of(i);
+	assert_int_equal(store_begin(s), ERR_OK);
+	assert_int_equal(
+	    store_end(s, store_audit_archive(s, &anchors[5], "uid:0", &to)), ERR_OK);
+	for (int i = 1; i <= LINES; i++) {
+		struct audit_mark other = { .seq = i };
+
+		if (i < 5) {
+			assert_report("archived", verify_with(0, &anchors[i]),
+			    AUDIT_ANCHOR_ELSEWHERE, i, LINES + 1);
+			continue;
+		}
+		assert_report("here", verify_with(0, &anchors[i]), AUDIT_WHOLE, 0, 0);
+		assert_report("another", verify_with(0, &other), AUDIT_NOT_ANCHOR, i, i);
+		assert_report("begun behind", verify_with(i, &anchors[i]), AUDIT_WHOLE, 0, 0);
+		assert_report("another", verify_with(i, &other), AUDIT_NOT_ANCHOR, i, i);
+	}
+	/* What is broken is told of first. */
+	tamper("DELETE FROM audit WHERE seq = 8");
+	assert_report("broken", verify_with(0, &anchors[2]), AUDIT_MISSING, 8, 8);
+}
+
+static void
+one_and_many_are_told_apart(void **state)
+{
+	static const struct {
+		const char *want;
+		struct audit_report r;
+	} rows[] = {
+		{ "Line 25 was deleted.", { .trouble = AUDIT_MISSING, .line = 25, .to = 25 } },
+		{ "Lines 25 to 26 were deleted.",
+		    { .trouble = AUDIT_MISSING, .line = 25, .to = 26 } },
+		{ "The trail was cut: line 4, the last, is missing.",
+		    { .trouble = AUDIT_CUT, .line = 4, .to = 4 } },
+		{ "Line 4 was deleted, and those behind it have other numbers.",
+		    { .trouble = AUDIT_RENUMBERED, .line = 4, .to = 4 } },
+	};
+	char said[AUDIT_SENTENCE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		audit_sentence(&rows[i].r, said);
+		assert_string_equal(said, rows[i].want);
+	}
+	for (int t = AUDIT_WHOLE; t <= AUDIT_ANCHOR_ELSEWHERE; t++) {
+		struct audit_report r = { .trouble = (enum audit_trouble)t,
+			.line = INT64_MAX - 1,
+			.to = INT64_MAX };
+
+		audit_sentence(&r, said);
+		assert_row(said, said[strlen(said) - 1] == '.');
+	}
 }
 
 static void
@@ -668,6 +791,10 @@ main(void)
 		TEST(a_trail_is_whole),
 		TEST(tampering_is_found),
 		TEST(what_is_written_after_a_cut_leaves_the_gap),
+		TEST(a_line_to_begin_behind_must_be_there),
+		TEST(what_is_behind_a_place_can_be_looked_at),
+		TEST(an_anchor_is_compared_or_said_not_to_be),
+		TEST(one_and_many_are_told_apart),
 		TEST(the_head_is_missed),
 		TEST(an_old_head_and_an_old_trail_are_found_by_a_mark_that_was_noted),
 		TEST(a_head_that_lags_is_not_a_cut),
