@@ -12,9 +12,9 @@ enum { ARCHIVE_LINES_MAX = 100000 }; /* of one archive: they leave in one transa
 /* Moves the lines of S up to UNTIL, and no more than ARCHIVE_LINES_MAX, to the file at PATH (mode
  * 0600), which must not be there yet; *LAST is the last of them. The file is whole and on the disk
  * before they leave. Or nothing was moved: ERR_CONFLICT: there is such a file. ERR_DENIED: none can
- * be made there, and errno says why. ERR_NOT_FOUND: there is no line UNTIL; *LAST is the last before
- * it, or, where that is not below UNTIL, the last that was archived already. ERR_INVALID: a line or
- * the mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM. */
+ * be made there, and errno says why. ERR_NOT_FOUND: there is no line UNTIL; *LAST is the last
+ * before it, or, where that is not below UNTIL, the last that was archived already. ERR_INVALID: a
+ * line or the mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM. */
 MUST_USE enum err archive_make(struct store *s, const char *path, int64_t until, int64_t *last);
 
 /* An archive that is read. */

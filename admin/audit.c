@@ -125,8 +125,7 @@ print_line(void *context, const struct audit_line *l)
 }
 
 /* complain() with what it is about. */
-static enum admin_exit PRINTF_LIKE(2, 3)
-complain_of(enum admin_exit code, const char *format, ...)
+static enum admin_exit PRINTF_LIKE(2, 3) complain_of(enum admin_exit code, const char *format, ...)
 {
 	va_list args;
 
@@ -247,7 +246,8 @@ print_report(const struct audit_report *r, bool json)
 	audit_hex(r->last.mac, mac);
 	puts(sentence);
 	if (r->behind != 0)
-		printf("What is behind it: verify --after %lld, which takes that line as it stands.\n",
+		printf(
+		    "What is behind it: verify --after %lld, which takes that line as it stands.\n",
 		    (long long)r->behind);
 	printf("%lld line%s in order; the last is %lld:%s\n", (long long)r->lines,
 	    r->lines == 1 ? "" : "s", (long long)r->last.seq, mac);
@@ -297,7 +297,8 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 		return usage_error(
 		    "--after takes the number of a line, --anchor that and its MAC.");
 	if (o.anchored && o.anchor.seq < o.line)
-		return usage_error("--after leaves the line of --anchor out: it would not be checked.");
+		return usage_error(
+		    "--after leaves the line of --anchor out: it would not be checked.");
 	code = find_trail(a, o.file, &archive, &key, &bounds, &source);
 	if (code != ADMIN_OK)
 		return code;

@@ -49,13 +49,11 @@ print_help(void)
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
-	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command "
-	     "line\n"
-	     "is wrong; 65 refused; 66 no database or archive; 67 no such user; 74 disk, memory or "
-	     "a\n"
-	     "damaged database; 75 try again later; 78 a bad setting, a database of a newer "
-	     "version,\n"
-	     "or the audit trail's key is gone or open to others.");
+	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command\n"
+	     "line is wrong; 65 refused, or an anchor was not checked; 66 no database or\n"
+	     "archive; 67 no such user; 74 disk, memory or a damaged database; 75 try again\n"
+	     "later; 78 a bad setting, a database of a newer version, or the audit trail's key\n"
+	     "is gone or open to others.");
 }
 
 enum admin_exit

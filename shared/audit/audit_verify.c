@@ -72,8 +72,7 @@ find_out(struct walk *w, const struct audit_line *bad)
 			if (l.seq == want && bad->seq < want) /* BAD was put between */
 				found_at(w, AUDIT_EDITED, want, want, want);
 			else
-				found(w, AUDIT_SWAPPED,
-				    want, l.seq == want ? bad->seq : l.seq);
+				found(w, AUDIT_SWAPPED, want, l.seq == want ? bad->seq : l.seq);
 			return ERR_OK;
 		}
 		if (is_next)

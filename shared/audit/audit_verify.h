@@ -8,16 +8,16 @@ enum audit_trouble {
 	AUDIT_WHOLE,
 	AUDIT_EDITED,  /* LINE is not what was written there; or was not written under this key */
 	AUDIT_MISSING, /* LINE to TO were deleted, or were never there */
-	AUDIT_RENUMBERED, /* the same, and the lines behind have been given their numbers */
-	AUDIT_SWAPPED,	  /* in the place of LINE stands TO, or the other way round */
-	AUDIT_CUT,	  /* LINE to TO, the last, are missing */
-	AUDIT_NO_HEAD,	  /* the head is missing, or not one that was made under this key */
-	AUDIT_OTHER_HEAD, /* LINE, where the head is, is another one than it was */
-	AUDIT_LOST_HEAD,  /* LINE says that the head was missing when it was written */
-	AUDIT_NO_BASE,	  /* the mark of what was archived was not made under this key */
-	AUDIT_NOT_ANCHOR, /* LINE has not the MAC that was noted */
-	AUDIT_NO_LINE,	  /* there is no LINE to begin behind: the trail ends before it */
-	AUDIT_ENDS_EARLY, /* of an archive: it ends behind LINE, and has no mark there */
+	AUDIT_RENUMBERED,	/* the same, and the lines behind have been given their numbers */
+	AUDIT_SWAPPED,		/* in the place of LINE stands TO, or the other way round */
+	AUDIT_CUT,		/* LINE to TO, the last, are missing */
+	AUDIT_NO_HEAD,		/* the head is missing, or not one that was made under this key */
+	AUDIT_OTHER_HEAD,	/* LINE, where the head is, is another one than it was */
+	AUDIT_LOST_HEAD,	/* LINE says that the head was missing when it was written */
+	AUDIT_NO_BASE,		/* the mark of what was archived was not made under this key */
+	AUDIT_NOT_ANCHOR,	/* LINE has not the MAC that was noted */
+	AUDIT_NO_LINE,		/* there is no LINE to begin behind: the trail ends before it */
+	AUDIT_ENDS_EARLY,	/* of an archive: it ends behind LINE, and has no mark there */
 	AUDIT_ANCHOR_ELSEWHERE, /* all is in order, but LINE, the anchor's, is not among it */
 };
 
@@ -47,7 +47,7 @@ struct audit_report {
 	enum audit_trouble trouble; /* the first; what is behind it was not looked at */
 	int64_t line;
 	int64_t to;
-	int64_t behind; /* as AFTER it goes on behind the place; 0: nothing is known to */
+	int64_t behind;		/* as AFTER it goes on behind the place; 0: nothing is known to */
 	int64_t lines;		/* found in order */
 	struct audit_mark last; /* of them */
 	int64_t past_head; /* of them, behind the head: written, and their program killed before the

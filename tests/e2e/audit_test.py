@@ -396,6 +396,16 @@ def test_why_nothing_was_archived(archived, tmp_path):
     assert last_of(data) == last and report(data)[0] == 0
 
 
+def test_an_archive_takes_a_bounded_number_and_says_so(copy, tmp_path):
+    data = copy()
+    (data / "run").mkdir()
+    spoil(data, "WITH RECURSIVE n(i) AS (SELECT max(seq) + 1 FROM audit UNION ALL SELECT i + 1 FROM n WHERE i < 100001) "
+          "INSERT INTO audit SELECT i, 1, 'login', 'ok', 1, 0, 0, 0, '', zeroblob(32) FROM n")
+    got = admin(data, "archive", tmp_path / "archive", "--until", "100001")
+    assert got.returncode == 0 and "Lines up to 100000 are in" in got.stdout and "make another" in got.stdout, got
+    assert admin(data, "list").stdout.startswith("100001 ")
+
+
 def test_an_archive_is_listed_and_the_list_tells_of_it(archived):
     data, file, anchors = archived
     text = file.read_text().splitlines()[1:-1]

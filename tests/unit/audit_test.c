@@ -228,7 +228,8 @@ what_is_behind_a_place_can_be_looked_at(void **state)
 		int64_t after = 0;
 
 		tamper(rows[i]);
-		for (int tries = 0; tries < 3 && (r = verify_with(after, NULL)).behind != 0; tries++)
+		for (int tries = 0; tries < 3 && (r = verify_with(after, NULL)).behind != 0;
+		     tries++)
 			after = r.behind;
 		assert_row(rows[i], after > 4 && after < 8);
 		assert_report(rows[i], verify_with(after, NULL), AUDIT_WHOLE, 0, 0);
@@ -269,8 +270,7 @@ an_anchor_is_compared_or_said_not_to_be(void **state)
 	for (int i = 1; i <= LINES; i++)
 		anchors[i] = mark_of(i);
 	assert_int_equal(store_begin(s), ERR_OK);
-	assert_int_equal(
-	    store_end(s, store_audit_archive(s, &anchors[5], "uid:0", &to)), ERR_OK);
+	assert_int_equal(store_end(s, store_audit_archive(s, &anchors[5], "uid:0", &to)), ERR_OK);
 	for (int i = 1; i <= LINES; i++) {
 		struct audit_mark other = { .seq = i };
 
@@ -312,9 +312,9 @@ one_and_many_are_told_apart(void **state)
 		assert_string_equal(said, rows[i].want);
 	}
 	for (int t = AUDIT_WHOLE; t <= AUDIT_ANCHOR_ELSEWHERE; t++) {
-		struct audit_report r = { .trouble = (enum audit_trouble)t,
-			.line = INT64_MAX - 1,
-			.to = INT64_MAX };
+		struct audit_report r = {
+			.trouble = (enum audit_trouble)t, .line = INT64_MAX - 1, .to = INT64_MAX
+		};
 
 		audit_sentence(&r, said);
 		assert_row(said, said[strlen(said) - 1] == '.');
