@@ -11,8 +11,10 @@ static struct {
 	enum status status[PEOPLE + 1];
 	bool pending[PEOPLE + 1];
 	int64_t peer[PEOPLE + 1]; /* whom one is in a call with; 0: nobody */
-	struct job *todo;
-	struct job *done;
+	struct jobs {
+		struct job *first;
+		struct job *last;
+	} todo, done;
 } db;
 
 void
@@ -25,16 +27,18 @@ db_reset(void)
 }
 
 static void
-append(struct job **list, const struct job *job)
+append(struct jobs *list, const struct job *job)
 {
 	struct job *j = malloc(sizeof(*j));
 
 	MUST(j != NULL);
 	*j = *job;
 	j->next = NULL;
-	while (*list != NULL)
-		list = &(*list)->next;
-	*list = j;
+	if (list->first == NULL)
+		list->first = j;
+	else
+		list->last->next = j;
+	list->last = j;
 }
 
 bool
@@ -68,10 +72,10 @@ journal_note(struct journal *j, const struct audit_entry *note)
 struct job *
 journal_take(struct journal *j)
 {
-	struct job *done = db.done;
+	struct job *done = db.done.first;
 
 	(void)j;
-	db.done = NULL;
+	db.done.first = NULL;
 	return done;
 }
 
@@ -146,13 +150,13 @@ db_run(bool fails)
 {
 	struct job *next;
 
-	for (struct job *j = db.todo; j != NULL; j = next) {
+	for (struct job *j = db.todo.first; j != NULL; j = next) {
 		next = j->next;
 		do_job(j, fails);
 		append(&db.done, j);
 		free(j);
 	}
-	db.todo = NULL;
+	db.todo.first = NULL;
 }
 
 void
@@ -171,7 +175,7 @@ db_approve(int64_t id)
 bool
 db_is_idle(void)
 {
-	return db.todo == NULL && db.done == NULL;
+	return db.todo.first == NULL && db.done.first == NULL;
 }
 
 void

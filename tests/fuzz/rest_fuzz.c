@@ -272,6 +272,16 @@ header(const char *head, const char *name)
 	return NULL;
 }
 
+/* The value of a header that must be there. */
+static const char *
+needed(const char *head, const char *name)
+{
+	const char *value = header(head, name);
+
+	MUST(value != NULL);
+	return value;
+}
+
 /* Names and values, and nothing that would end one. */
 static void
 check_head(const char *head)
@@ -289,8 +299,8 @@ check_head(const char *head)
 			MUST(isalnum((unsigned char)line[i]) || line[i] == '-');
 	}
 	MUST(strncmp(line, "\r\n", 2) == 0);
-	MUST(strcmp(header(head, "X-Content-Type-Options"), "nosniff") == 0);
-	MUST(strlen(header(head, "X-Request-Id")) == REQUEST_ID_SIZE - 1);
+	MUST(strcmp(needed(head, "X-Content-Type-Options"), "nosniff") == 0);
+	MUST(strlen(needed(head, "X-Request-Id")) == REQUEST_ID_SIZE - 1);
 }
 
 /* RFC 9457, as docs/protocol.md says. */
@@ -349,7 +359,7 @@ check_answer(const char *path, const char *method)
 	check_body(head, body + 4, status);
 	MUST((status == 401) == (header(head, "WWW-Authenticate") != NULL) || status == 400);
 	MUST(status != 405 || header(head, "Allow") != NULL);
-	MUST(status != 429 || strtoll(header(head, "Retry-After"), NULL, 10) > 0);
+	MUST(status != 429 || strtoll(needed(head, "Retry-After"), NULL, 10) > 0);
 	MUST(strcmp(method, "HEAD") != 0 || body[4] == '\0');
 }
 

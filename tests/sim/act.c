@@ -302,6 +302,14 @@ revoke(struct world *w, const struct client *c)
 		shell_drop(w, client_find(w, conn));
 }
 
+static void
+come(struct world *w)
+{
+	struct person *p = any_person(w);
+
+	shell_connect(w, p, chance(w, 50));
+}
+
 void
 act(struct world *w)
 {
@@ -318,7 +326,7 @@ act(struct world *w)
 	else if (c != NULL && below(w, 1000) < w->habits.flood)
 		flood(w, c);
 	else if (c == NULL || kind < w->habits.connect)
-		shell_connect(w, any_person(w), chance(w, 50));
+		come(w);
 	else if (kind < w->habits.connect + 6)
 		shell_drop(w, c);
 	else if (kind < w->habits.connect + 7)
