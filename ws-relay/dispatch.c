@@ -411,6 +411,7 @@ on_result(struct relay *r, const struct job *j)
 
 	switch (j->kind) {
 	case JOB_NOTE:
+		trail_refusal_done(j->outcome);
 		break;
 	case JOB_LOOKUP:
 		l->done(l, j);

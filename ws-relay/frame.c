@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
+#include "message.h"
 
 struct frame *
 frame_ref(struct frame *f)
@@ -108,6 +110,23 @@ frame_error(const char *code, const char *message, const char *re, const char *i
 	return finish(&b);
 }
 
+/* As it stands; but escapes that made it long are not what all receivers pay for. */
+static void
+write_text(struct json_writer *w, struct json_raw text)
+{
+	char *plain;
+
+	if (text.len <= CHAT_CHARS_MAX * UTF8_MAX + strlen("\"\"")) {
+		jw_raw(w, "message", text.at, text.len);
+	} else if ((plain = malloc(text.len)) == NULL || !json_raw_string(text, plain, text.len)) {
+		free(plain);
+		buf_fail(w->out);
+	} else {
+		jw_string(w, "message", plain);
+		free(plain);
+	}
+}
+
 struct frame *
 frame_chat(struct user_id from, struct user_id to, struct json_raw text, int64_t wall_ms)
 {
@@ -119,7 +138,7 @@ frame_chat(struct user_id from, struct user_id to, struct json_raw text, int64_t
 	if (to.v != 0)
 		jw_int(w, "to", to.v);
 	jw_object(w, "data");
-	jw_raw(w, "message", text.at, text.len);
+	write_text(w, text);
 	jw_object_end(w);
 	jw_string(w, "ts", clock_rfc3339(wall_ms, ts));
 	return finish(&b);

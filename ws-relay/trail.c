@@ -48,6 +48,9 @@ trail_add(struct store *s, const struct persist *p, const struct address *from, 
 	return ERR_INVALID;
 }
 
+static unsigned waiting; /* refusals that the store has not written yet */
+static unsigned lost;	 /* of those since it was last said */
+
 void
 trail_refusal(struct journal *j, enum audit_event event, const char *code, struct user_id user,
     struct user_id peer, const struct address *from)
@@ -56,6 +59,20 @@ trail_refusal(struct journal *j, enum audit_event event, const char *code, struc
 		.event = event, .outcome = code, .user = user, .peer = peer, .address = *from
 	};
 
-	if (!journal_note(j, &entry))
-		LOG0(LOG_ERROR, "audit_line_lost");
+	if (waiting < REFUSALS_WAITING_MAX && journal_note(j, &entry))
+		waiting++;
+	else
+		lost++;
+}
+
+void
+trail_refusal_done(enum err outcome)
+{
+	waiting--;
+	if (outcome != ERR_OK)
+		lost++;
+	if (waiting > 0 || lost == 0)
+		return;
+	LOG(LOG_ERROR, "audit_lines_lost", F_INT("lines", lost));
+	lost = 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "base/fd.h"
@@ -248,12 +249,51 @@ check_turn(const struct turn_settings *t, char *why)
 	return ERR_INVALID;
 }
 
+/* Is NAME, up to its '=', one of ours? */
+static bool
+is_known(const char *name, size_t len)
+{
+	/* What is read elsewhere: the secret, and what scripts and tests tell each other. The last
+	 * two are the beginnings of names. */
+	static const char *const others[] = { "TELEMED_JWT_SECRET=", "TELEMED_ROOT=",
+		"TELEMED_BUILD=", "TELEMED_LIGHTTPD_", "TELEMED_TEST_" };
+
+	for (size_t i = 0; i < COUNT_OF(settings); i++) {
+		if (strlen(settings[i].name) == len && memcmp(settings[i].name, name, len) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		if (strncmp(name, others[i], strlen(others[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A setting whose name is mistyped would be one that nobody notices is not set. */
+static enum err
+check_names(char why[CONFIG_WHY_SIZE])
+{
+	for (char **e = environ; *e != NULL; e++) {
+		int len = (int)strcspn(*e, "=");
+
+		if (strncmp(*e, "TELEMED_", strlen("TELEMED_")) == 0 &&
+		    !is_known(*e, (size_t)len)) {
+			snprintf(why, CONFIG_WHY_SIZE, "%.*s is not a setting.",
+			    len > 64 ? 64 : len, *e);
+			return ERR_INVALID;
+		}
+	}
+	return ERR_OK;
+}
+
 enum err
 config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE])
 {
 	enum err e;
 
 	*c = (struct config){ .port = 0 };
+	if ((e = check_names(why)) != ERR_OK)
+		return e;
 	for (size_t i = 0; i < COUNT_OF(settings); i++) {
 		if ((e = read_setting(c, &settings[i], why)) != ERR_OK)
 			return e;

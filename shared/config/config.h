@@ -45,7 +45,8 @@ struct config {
 	int doctor_signup; /* enum doctor_signup */
 };
 
-/* Reads the environment, without the secret: for who signs nothing. ERR_INVALID as below. */
+/* Reads the environment, without the secret: for who signs nothing. ERR_INVALID as below, and for a
+ * TELEMED_ name that is no setting. */
 MUST_USE enum err config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE]);
 
 /* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and

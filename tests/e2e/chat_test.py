@@ -162,6 +162,16 @@ async def test_a_text_has_at_most_4000_characters(stack, letter):
         assert (await d.wait("chat"))["data"]["message"] == letter * 4000
 
 
+async def test_escapes_make_no_text_longer_for_who_receives_it(stack):
+    p, d = await stack.patient().connect(), await stack.doctor().connect()
+    for text in ("\U0001F600" * 4000, "a" * 4000):
+        escapes = "".join(f"\\u{ord(c):04x}" if c == "a" else "\\ud83d\\ude00" for c in text)
+        await p.send_text('{"type":"chat","to":%d,"data":{"message":"%s"}}' % (d.user.id, escapes))
+        got = await d.wait("chat")
+        assert got["data"]["message"] == text
+        assert max(len(t.encode()) for t in d.texts) < 16_500, "bytes of a frame"
+
+
 async def test_an_empty_text_is_refused(stack):
     p, d = await stack.patient().connect(), await stack.doctor().connect()
     await p.send("chat", to=d.user, message="", id="m")

@@ -233,6 +233,19 @@ a_choice_is_one_of_its_words(void **state)
 }
 
 static void
+a_name_that_is_mistyped_is_refused(void **state)
+{
+	(void)state;
+	refuse("TELEMED_VISIBILTY", "scoped", "is not a setting.");
+	refuse("TELEMED_", "x", "is not a setting.");
+	refuse("TELEMED_BINDS", "127.0.0.1", "is not a setting.");
+	set("TELEMED_LIGHTTPD_FDS", "1024"); /* of scripts/run's own */
+	set("OTHER_VISIBILTY", "x");
+	(void)load();
+	assert_int_equal(unsetenv("OTHER_VISIBILTY"), 0);
+}
+
+static void
 origins_are_scheme_and_host(void **state)
 {
 	static const char *const good[] = { "https://clinic.example", "http://localhost:3000",
@@ -484,6 +497,7 @@ main(void)
 		TEST(texts_are_taken_to_1023_bytes),
 		TEST(an_address_is_numeric),
 		TEST(a_choice_is_one_of_its_words),
+		TEST(a_name_that_is_mistyped_is_refused),
 		TEST(origins_are_scheme_and_host),
 		TEST(an_origin_is_the_same_or_listed),
 		TEST(a_secret_has_32_to_1024_bytes),
