@@ -273,13 +273,16 @@ is_known(const char *name, size_t len)
 static enum err
 check_names(char why[CONFIG_WHY_SIZE])
 {
-	for (char **e = environ; *e != NULL; e++) {
-		int len = (int)strcspn(*e, "=");
+	/* What of a name may stand in a sentence. */
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
 
-		if (strncmp(*e, "TELEMED_", strlen("TELEMED_")) == 0 &&
-		    !is_known(*e, (size_t)len)) {
+	for (char **e = environ; *e != NULL; e++) {
+		size_t len = strcspn(*e, "=");
+		int shown = (int)strspn(*e, plain);
+
+		if (strncmp(*e, "TELEMED_", strlen("TELEMED_")) == 0 && !is_known(*e, len)) {
 			snprintf(why, CONFIG_WHY_SIZE, "%.*s is not a setting.",
-			    len > 64 ? 64 : len, *e);
+			    shown > 64 ? 64 : shown, *e);
 			return ERR_INVALID;
 		}
 	}

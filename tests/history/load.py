@@ -85,7 +85,15 @@ class Load:
         await self.ending.wait()
         await asyncio.gather(*(p.wind_up() for p in self.people))
         quiet()
+        keeping = asyncio.ensure_future(self.keep_quiet())
         await asyncio.gather(*devices)
+        keeping.cancel()
+
+    async def keep_quiet(self):
+        """A call that was being started when there was none may come about after all."""
+        while True:
+            await asyncio.gather(*(device.end_any_call() for p in self.people for device in p.devices))
+            await asyncio.sleep(0.5)
 
 
 class Person:

@@ -235,10 +235,16 @@ a_choice_is_one_of_its_words(void **state)
 static void
 a_name_that_is_mistyped_is_refused(void **state)
 {
+	char why[CONFIG_WHY_SIZE];
+
 	(void)state;
 	refuse("TELEMED_VISIBILTY", "scoped", "is not a setting.");
 	refuse("TELEMED_", "x", "is not a setting.");
 	refuse("TELEMED_BINDS", "127.0.0.1", "is not a setting.");
+	set("TELEMED_\x1b[2J", "x");
+	assert_int_equal(config_load(&(struct config){ 0 }, why), ERR_INVALID);
+	assert_string_equal(why, "TELEMED_ is not a setting.");
+	assert_int_equal(unsetenv("TELEMED_\x1b[2J"), 0);
 	set("TELEMED_LIGHTTPD_FDS", "1024"); /* of scripts/run's own */
 	set("OTHER_VISIBILTY", "x");
 	(void)load();
