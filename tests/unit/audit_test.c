@@ -215,24 +215,28 @@ a_line_to_begin_behind_must_be_there(void **state)
 static void
 what_is_behind_a_place_can_be_looked_at(void **state)
 {
-	static const char *const rows[] = {
-		"UPDATE audit SET user_id = 8 WHERE seq = 5",
-		"UPDATE audit SET mac = zeroblob(32) WHERE seq = 5",
-		"UPDATE audit SET mac = x'' WHERE seq = 5",
-		"UPDATE audit SET outcome = hex(zeroblob(9999)) WHERE seq = 5",
-		"DELETE FROM audit WHERE seq BETWEEN 5 AND 6",
+	static const struct {
+		const char *sql;
+		int64_t behind;
+	} rows[] = {
+		{ "UPDATE audit SET user_id = 8 WHERE seq = 5", 5 },
+		{ "UPDATE audit SET mac = zeroblob(32) WHERE seq = 5", 5 },
+		{ "UPDATE audit SET mac = x'' WHERE seq = 5", 6 },
+		{ "UPDATE audit SET outcome = hex(zeroblob(9999)) WHERE seq = 5", 6 },
+		{ "DELETE FROM audit WHERE seq BETWEEN 5 AND 6", 7 },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct audit_report r;
 		int64_t after = 0;
 
-		tamper(rows[i]);
+		tamper(rows[i].sql);
+		assert_row(rows[i].sql, verify().behind == rows[i].behind);
 		for (int tries = 0; tries < 3 && (r = verify_with(after, NULL)).behind != 0;
 		     tries++)
 			after = r.behind;
-		assert_row(rows[i], after > 4 && after < 8);
-		assert_report(rows[i], verify_with(after, NULL), AUDIT_WHOLE, 0, 0);
+		assert_row(rows[i].sql, after > 4 && after < 8);
+		assert_report(rows[i].sql, verify_with(after, NULL), AUDIT_WHOLE, 0, 0);
 		store_close(*state);
 		*state = NULL;
 		assert_int_equal(scratch_leave(NULL), 0);
