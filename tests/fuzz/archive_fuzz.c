@@ -96,6 +96,7 @@ put(struct making *m, const char *line, size_t len)
 	if (len > 0 && line[0] == '<' && !m->begun) {
 		m->last.seq = len > 1 && line[1] >= '0' && line[1] <= '9' ? line[1] - '0' : 0;
 		m->begun = true;
+		m->whole = m->whole && !m->ended;
 		put_mark(m, "from");
 	} else if (len == 1 && line[0] == '>' && !m->ended) {
 		m->ended = true;
