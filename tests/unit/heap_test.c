@@ -84,6 +84,21 @@ what_is_freed_late_is_given_back(void **state)
 		free(small[i]);
 }
 
+/* The burst was there before it was calm for the first time. */
+static void
+what_the_first_burst_took_is_given_back(void **state)
+{
+	struct heap h = { 0 };
+
+	(void)state;
+	burst();
+	for (int i = 0; i < BLOCKS; i++)
+		free(large[i]);
+	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 1);
+	for (int i = 0; i < BLOCKS; i++)
+		free(small[i]);
+}
+
 /* And not a sanitizer's. */
 static bool
 is_the_heap_of_glibc(void)
@@ -102,6 +117,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_burst_took_is_given_back_when_it_is_over),
 		cmocka_unit_test(what_is_freed_late_is_given_back),
+		cmocka_unit_test(what_the_first_burst_took_is_given_back),
 	};
 
 	if (!is_the_heap_of_glibc())
