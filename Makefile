@@ -137,7 +137,15 @@ $(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call object
 $(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a $(LDLIBS) -ljansson -lcmocka
 
-fuzz: deps-fuzz
+# For what reads numbers: NAME is one, above 0.
+.PHONY: known-targets
+whole-%:
+	@case '$($*)' in ''|0*|*[!0-9]*) echo 'telemed: $* must be a whole number above 0.' >&2; exit 2 ;; esac
+
+known-targets:
+	@$(if $(filter-out $(FUZZ_TARGETS),$(TARGETS)),echo 'telemed: TARGETS must be some of $(sort $(FUZZ_TARGETS)).' >&2; exit 2)
+
+fuzz: whole-FUZZ_SECONDS known-targets deps-fuzz
 	@$(MAKE) --no-print-directory -s FUZZ=1 CC=clang fuzz-programs
 	@tests/fuzz/run build/clang-fuzz $(FUZZ_SECONDS) $(or $(TARGETS),$(FUZZ_TARGETS))
 
@@ -167,7 +175,7 @@ sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
 
 MINUTES := 10
-soak: deps-test
+soak: whole-MINUTES deps-test
 	@$(MAKE) --no-print-directory -s programs
 	@TELEMED_BUILD=$(BUILD) tests/history/soak.py --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 

@@ -13,6 +13,7 @@
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "metrics/metrics.h"
 #include "pool.h"
 #include "server.h"
@@ -90,7 +91,8 @@ run(const struct config *c)
 			    EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
-	    F_INT("auth_workers", pools[0].size));
+	    F_INT("auth_workers", pools[0].size), F_STR("visibility", config_visibility_name(c)),
+	    F_STR("doctor_signup", config_signup_name(c)));
 	pools_run(pools, 2, serve, &s);
 	LOG0(LOG_INFO, "stopped");
 	return EXIT_SUCCESS;
@@ -102,6 +104,7 @@ main(int argc, char **argv)
 	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
+	signals_hold_stop(); /* pools_run() takes them */
 	if (argc > 2 || (argc == 2 && strcmp(argv[1], "--check") != 0))
 		return complain(EXIT_PERMANENT, "usage: fcgi-api [--check]");
 	if (config_load(&config, why) != ERR_OK)

@@ -13,12 +13,15 @@
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "config/paths.h"
 #include "doorbell/doorbell.h"
 #include "metrics/metrics.h"
 #include "server.h"
 
 enum { BACKLOG = 4096 };
+
+static struct config config;
 
 static int
 complain(int code, const char *sentence)
@@ -30,7 +33,10 @@ complain(int code, const char *sentence)
 static void
 ready(void)
 {
-	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION));
+	signals_release_stop();
+	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
+	    F_STR("visibility", config_visibility_name(&config)),
+	    F_STR("doctor_signup", config_signup_name(&config)));
 }
 
 static int
@@ -80,9 +86,9 @@ run(const struct config *c)
 int
 main(void)
 {
-	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
+	signals_hold_stop(); /* until the loop has its handlers: see ready() */
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
 	config_hide_secrets();
