@@ -32,6 +32,9 @@ typedef enum admin_exit command_fn(struct admin *a, int argc, char **argv);
 /* Says SENTENCE on standard error and returns CODE. */
 enum admin_exit complain(enum admin_exit code, const char *sentence);
 
+/* The same with what it is about. */
+enum admin_exit PRINTF_LIKE(2, 3) complain_of(enum admin_exit code, const char *format, ...);
+
 /* The same for an outcome of the store that the caller has no word for; ADMIN_OK for ERR_OK. */
 enum admin_exit complain_of_store(enum err e);
 

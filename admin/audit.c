@@ -1,5 +1,4 @@
 /* telemed-admin audit: the trail, read, verified and archived. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,19 +121,6 @@ print_line(void *context, const struct audit_line *l)
 	const struct options *o = context;
 
 	return o->json ? print_json(l) : print_text(l);
-}
-
-/* complain() with what it is about. */
-static enum admin_exit PRINTF_LIKE(2, 3) complain_of(enum admin_exit code, const char *format, ...)
-{
-	va_list args;
-
-	fputs("telemed-admin: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return code;
 }
 
 static enum admin_exit
@@ -316,6 +302,18 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 	return exit_of(report.trouble);
 }
 
+/* Where some lines have left, or may have. */
+static enum admin_exit
+complain_of_a_part(enum err e, const struct options *o, const struct archive_made *made)
+{
+	return complain_of(e == ERR_BUSY ? ADMIN_TRY_LATER : ADMIN_BROKEN,
+	    "The database %s, and not all is done: the lines up to %lld are in %s, which stays, "
+	    "and up to %lld they are no more in the database. Those between are in both; if "
+	    "you archive them once more, keep both files.",
+	    e == ERR_BUSY ? "is locked" : "or the machine cannot take this now",
+	    (long long)made->last, o->file, (long long)made->moved);
+}
+
 static enum admin_exit
 complain_of_archiving(enum err e, const struct options *o, int64_t last)
 {
@@ -339,24 +337,25 @@ complain_of_archiving(enum err e, const struct options *o, int64_t last)
 	}
 }
 
-/* Lines that nobody has archived are still in the database: where this fails, nothing is lost. */
 enum admin_exit
 audit_archive(struct admin *a, int argc, char **argv)
 {
+	struct archive_made made;
 	struct options o;
-	int64_t last = 0;
 	enum err e;
 
 	(void)argc;
 	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored ||
 	    o.json)
 		return usage_error("archive takes the name of a new file, and --until a line.");
-	e = archive_make(a->store, o.file, o.line, &last);
+	e = archive_make(a->store, o.file, o.line, &made);
+	if (e != ERR_OK && made.stays)
+		return complain_of_a_part(e, &o, &made);
 	if (e != ERR_OK)
-		return complain_of_archiving(e, &o, last);
-	printf(
-	    "Lines up to %lld are in the archive, and no more in the database.\n", (long long)last);
-	if (last < o.line)
+		return complain_of_archiving(e, &o, made.last);
+	printf("Lines up to %lld are in the archive, and no more in the database.\n",
+	    (long long)made.last);
+	if (made.last < o.line)
 		puts("An archive takes no more: make another one for those behind.");
 	return ADMIN_OK;
 }

@@ -1,5 +1,6 @@
 #include "admin.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,19 @@ enum admin_exit
 complain(enum admin_exit code, const char *sentence)
 {
 	fprintf(stderr, "telemed-admin: %s\n", sentence);
+	return code;
+}
+
+enum admin_exit
+complain_of(enum admin_exit code, const char *format, ...)
+{
+	va_list args;
+
+	fputs("telemed-admin: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
 	return code;
 }
 
@@ -133,8 +147,9 @@ open_store(struct admin *a, enum opening how)
 	/* Nothing is made where there is nothing: a telemed that nobody has started has no users.
 	 */
 	if (access(a->paths.database, F_OK) != 0)
-		return complain(ADMIN_NO_INPUT,
-		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
+		return complain_of(ADMIN_NO_INPUT,
+		    "There is no database in %s (TELEMED_DATA_DIR), or it cannot be reached: %m.",
+		    a->config->data_dir);
 	if (how == ADMIN_LOOKS) {
 		e = store_open_reader(a->paths.database, &a->store);
 		if (e == ERR_DENIED)

@@ -100,13 +100,29 @@ name_account(const struct request *q, const char *email, char bucket[BUCKET_SIZE
 		*c = (char)tolower((unsigned char)*c);
 }
 
-/* Checks and counts in one transaction. */
+/* How long this attempt is not within the rates, as far as that can be known without holding other
+ * writers up; 0: take_attempt() decides. */
+static int64_t
+known_wait(struct request *q, const char *address, const char *account)
+{
+	struct store *s = q->service->store;
+	int64_t now = clock_wall_ms();
+	int64_t wait_ms;
+
+	wait_ms = store_attempt_wait(s, address, address_rate(q->service->config), now);
+	if (wait_ms == 0 && account != NULL)
+		wait_ms = store_attempt_wait(s, account, account_rate, now);
+	return wait_ms;
+}
+
+/* Checks and counts in one transaction. ERR_BUSY: it is not within the rates for *WAIT_MS. */
 static enum err
 take_attempt(struct request *q, const char *address, const char *account, int64_t *wait_ms)
 {
 	struct attempt_rate by_address = address_rate(q->service->config);
 	struct store *s = q->service->store;
 	int64_t now = clock_wall_ms();
+	bool limited;
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
@@ -114,30 +130,32 @@ take_attempt(struct request *q, const char *address, const char *account, int64_
 	e = store_attempt_check(s, address, by_address, now, wait_ms);
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_check(s, account, account_rate, now, wait_ms);
-	if (e == ERR_BUSY) {
-		e = trail_add(q, AUDIT_LIMITED, "attempts", (struct user_id){ 0 });
-		e = store_end(s, e);
-		return e == ERR_OK ? ERR_BUSY : ERR_SYSTEM;
-	}
+	limited = e == ERR_BUSY;
 	if (e == ERR_OK)
 		e = store_attempt_count(s, address, by_address, now);
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_count(s, account, account_rate, now);
-	e = store_end(s, e);
-	return e == ERR_BUSY ? ERR_SYSTEM : e;
+	if (store_end(s, limited ? ERR_OK : e) != ERR_OK)
+		return ERR_SYSTEM;
+	return limited ? ERR_BUSY : ERR_OK;
 }
 
 /* Before any bcrypt: is this attempt within the rates? ACCOUNT is NULL for a registration. */
 static enum err
 throttle(struct request *q, const char *address, const char *account)
 {
-	int64_t wait_ms = 0;
+	const struct user_id nobody = { 0 };
+	int64_t wait_ms;
 	enum err e;
 
 	if (q->service->config->auth_rate == 0)
 		return ERR_OK;
-	e = take_attempt(q, address, account, &wait_ms);
-	if (e != ERR_BUSY)
+	if ((wait_ms = known_wait(q, address, account)) == 0) {
+		e = take_attempt(q, address, account, &wait_ms);
+		if (e != ERR_BUSY)
+			return e;
+	}
+	if ((e = trail_note(q, AUDIT_LIMITED, "attempts", nobody)) != ERR_OK)
 		return e;
 	metric_add(METRIC_LOGINS_LIMITED, 1);
 	return refuse_until(q, wait_ms);
@@ -164,11 +182,8 @@ static enum err
 log_failure(struct request *q, struct user_id user)
 {
 	const char *outcome = user.v == 0 ? "unknown_account" : "wrong_password";
-	enum err e;
 
-	if ((e = store_begin(q->service->store)) != ERR_OK)
-		return e;
-	return store_end(q->service->store, trail_add(q, AUDIT_LOGIN_FAILED, outcome, user));
+	return trail_note(q, AUDIT_LOGIN_FAILED, outcome, user);
 }
 
 static void

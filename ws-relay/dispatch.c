@@ -411,7 +411,7 @@ on_result(struct relay *r, const struct job *j)
 
 	switch (j->kind) {
 	case JOB_NOTE:
-		trail_refusal_done(j->outcome);
+		trail_refusal_done(j);
 		break;
 	case JOB_LOOKUP:
 		l->done(l, j);

@@ -34,7 +34,9 @@ struct journal {
 	/* The thread's own. */
 	struct store *store;
 	struct feed_position at;
-	bool behind; /* a read has failed: there may be more */
+	bool behind;	      /* a read has failed: there may be more */
+	struct job_list kept; /* notes to be tried again */
+	int64_t kept_ms;      /* when they were tried last */
 	int64_t checkpoint_ms;
 	journal_wake_fn *wake;
 	void *context;
@@ -101,7 +103,7 @@ static enum err
 do_persist(struct store *s, struct job *j, int64_t now_ms)
 {
 	if (j->kind == JOB_NOTE)
-		return store_audit_add(s, &j->note, now_ms);
+		return j->outcome = store_audit_add(s, &j->note, now_ms);
 	j->outcome = apply(s, &j->persist, now_ms);
 	if (j->outcome == ERR_CONFLICT)
 		return ERR_OK;
@@ -113,7 +115,7 @@ do_persist(struct store *s, struct job *j, int64_t now_ms)
 }
 
 /* All that is to be stored, in one transaction: it is there as a whole or not at all. */
-static void
+static enum err
 do_batch(struct journal *jl, struct job_list *jobs)
 {
 	int64_t now_ms = clock_wall_ms();
@@ -126,11 +128,12 @@ do_batch(struct journal *jl, struct job_list *jobs)
 		e = store_end(jl->store, e);
 	metric_add(METRIC_BATCHES, 1);
 	if (e == ERR_OK)
-		return;
+		return e;
 	metric_add(METRIC_BATCHES_FAILED, 1);
 	LOG(LOG_ERROR, "batch_failed", F_STR("outcome", err_name(e)));
 	for (struct job *j = jobs->first; j != NULL; j = j->next)
 		j->outcome = e;
+	return e;
 }
 
 /* Gives finished jobs to the loop. */
@@ -143,6 +146,49 @@ publish(struct journal *jl, struct job_list *jobs)
 	list_move(&jl->done, jobs);
 	pthread_mutex_unlock(&jl->mutex);
 	jl->wake(jl->context);
+}
+
+/* The transaction of WRITES has failed: the notes are taken out of it, to be tried again. */
+static void
+keep_notes(struct journal *jl, struct job_list *writes)
+{
+	struct job *next;
+	struct job *j = writes->first;
+
+	if (jl->kept.first == NULL)
+		jl->kept_ms = clock_monotonic_ms();
+	list_init(writes);
+	for (; j != NULL; j = next) {
+		next = j->next;
+		list_add(j->kind == JOB_NOTE ? &jl->kept : writes, j);
+	}
+}
+
+/* In a transaction that takes nothing else along if it fails, too. */
+static void
+write_kept(struct journal *jl)
+{
+	if (jl->kept.first == NULL)
+		return;
+	jl->kept_ms = clock_monotonic_ms();
+	if (do_batch(jl, &jl->kept) == ERR_OK)
+		publish(jl, &jl->kept);
+}
+
+/* What was asked to be stored; and what could not be before, if there is a hope for it now. */
+static void
+do_writes(struct journal *jl, struct job_list *writes)
+{
+	bool hope = false;
+
+	if (writes->first != NULL) {
+		hope = do_batch(jl, writes) == ERR_OK;
+		if (!hope)
+			keep_notes(jl, writes);
+		publish(jl, writes);
+	}
+	if (hope || clock_monotonic_ms() - jl->kept_ms >= NOTES_RETRY_MS)
+		write_kept(jl);
 }
 
 static void
@@ -172,9 +218,7 @@ do_jobs(struct journal *jl, struct job_list *todo)
 	for (struct job *j = lookups.first; j != NULL; j = j->next)
 		do_lookup(jl->store, j);
 	publish(jl, &lookups);
-	if (writes.first != NULL)
-		do_batch(jl, &writes);
-	publish(jl, &writes);
+	do_writes(jl, &writes);
 }
 
 static enum err
@@ -277,6 +321,8 @@ run(void *context)
 			read_changes(jl);
 		checkpoint(jl);
 	}
+	write_kept(jl);
+	publish(jl, &jl->kept); /* the end: written or not */
 	return NULL;
 }
 
@@ -310,6 +356,7 @@ journal_start(struct store *store, struct feed_position at, journal_wake_fn *wak
 	jl->context = context;
 	list_init(&jl->todo);
 	list_init(&jl->done);
+	list_init(&jl->kept);
 	pthread_mutex_init(&jl->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -11,9 +11,11 @@
 
 struct journal;
 
+enum { NOTES_RETRY_MS = 5000 };
+
 enum job_kind {
 	JOB_PERSIST, /* in: persist. out: outcome, user.status */
-	JOB_NOTE,    /* in: note. out: nothing that anybody waits for */
+	JOB_NOTE,    /* in: note. out: outcome, when it is written; or at the thread's end */
 	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
 			ERR_DENIED: the session was logged out), user */
 	JOB_CHANGED, /* out only: user, a row that has changed */
@@ -56,6 +58,8 @@ void journal_free(struct journal
 /* From the loop, each without waiting. False: out of memory, and nothing was begun. */
 MUST_USE bool journal_persist(
     struct journal *j, const struct persist *p, const struct address *from);
+/* Where the transaction fails that a note is in, it is tried again until it is written, in one of
+ * its own: when another transaction has succeeded, and each NOTES_RETRY_MS. */
 MUST_USE bool journal_note(struct journal *j, const struct audit_entry *note);
 MUST_USE bool journal_lookup(struct journal *j, struct user_id user, const char *session,
     void *cookie);		      /* SESSION NULL: none */

@@ -88,10 +88,15 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_ATTEMPT_PUT] = "INSERT INTO auth_attempt (bucket, free_ms) VALUES (?1, ?2) "
 			    "ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",
 	[SQL_ATTEMPT_FORGET] = "DELETE FROM auth_attempt WHERE bucket = ?1",
-	[SQL_ATTEMPT_TRIM] =
+	[SQL_ATTEMPT_TRIM_OLD] =
 	    "DELETE FROM auth_attempt WHERE bucket IN "
-	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
-	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
+	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 ORDER BY free_ms LIMIT 16)",
+	[SQL_ATTEMPT_COUNT] = "SELECT count(*) FROM auth_attempt",
+	[SQL_ATTEMPT_TRIM_SHARE] =
+	    "DELETE FROM auth_attempt WHERE bucket IN "
+	    "(SELECT bucket FROM auth_attempt WHERE bucket >= ?1 AND bucket < ?2 AND "
+	    "(SELECT count(*) FROM auth_attempt WHERE bucket >= ?1 AND bucket < ?2) > ?3 "
+	    "ORDER BY free_ms LIMIT 16)",
 	[SQL_AUDIT_INSERT] =
 	    "INSERT INTO audit (seq, at_ms, event, outcome, user_id, peer_id, call, "
 	    "left_out, source, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -44,7 +44,9 @@ enum statement {
 	SQL_ATTEMPT_GET,
 	SQL_ATTEMPT_PUT,
 	SQL_ATTEMPT_FORGET,
-	SQL_ATTEMPT_TRIM,
+	SQL_ATTEMPT_TRIM_OLD,
+	SQL_ATTEMPT_COUNT,
+	SQL_ATTEMPT_TRIM_SHARE,
 	SQL_AUDIT_INSERT,
 	SQL_AUDIT_TAIL,
 	SQL_AUDIT_BASE,
@@ -54,7 +56,7 @@ enum statement {
 	SQL__COUNT
 };
 
-/* The audit trail, as one connection writes it (store_audit.c). */
+/* The audit trail, as one connection writes it (store_audit.c; store_audit_read.c reads it). */
 struct trail {
 	char *key_path;
 	char *head_path;
@@ -65,7 +67,8 @@ struct trail {
 	bool writing;		    /* it has a line */
 	bool head_is_fresh;	    /* the file was missing, or not ours */
 	struct audit_mark last;	    /* the last line */
-	int64_t told[AUDIT__COUNT]; /* of left_out, in its lines */
+	int64_t more[AUDIT__COUNT]; /* left out in it */
+	int64_t told[AUDIT__COUNT]; /* of both, in its lines */
 };
 
 struct store {
@@ -94,8 +97,17 @@ enum err sql_outcome(struct store *s, int rc, const char *what);
 MUST_USE enum err store_lock(struct store *s);
 void store_unlock(struct store *s);
 
-/* For store_end(), after the commit or the rollback and under the lock. Both take NULL. */
-void trail_end(struct trail *t, enum err outcome);
+/* The mark of what was archived, before the first line where nothing was. ERR_INVALID: it is not
+ * one of ours, and *OUT what it says. And the last line that stands in the database. */
+MUST_USE enum err trail_read_base(
+    struct store *s, const struct audit_key *key, struct audit_mark *out);
+MUST_USE enum err trail_read_tail(
+    struct store *s, const struct audit_key *key, struct audit_mark *out);
+
+/* For store_end(), after the commit or the rollback: trail_end() under the lock, and where it says
+ * that it has written the head, trail_sync() without. All take NULL. */
+bool trail_end(struct trail *t, enum err outcome);
+void trail_sync(const struct trail *t);
 void trail_free(struct trail *t);
 
 /* Is there a schema that migrate() can begin with? Writes nothing. ERR_TOO_NEW; ERR_INVALID: a

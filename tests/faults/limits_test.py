@@ -137,6 +137,28 @@ async def test_a_clock_that_jumps(hours):
         wait_until(lambda: stack.rest("POST", "/auth/register", new)[0] == 201, "a registration")
 
 
+@pytest.mark.parametrize("years,at_ms", [(-60, 0), (9000, 253402300799999)])
+async def test_a_clock_that_nobody_has_set(years, at_ms):
+    """Before 1970, or past what can be written: it counts as the first or the last moment, and everything is served and recorded."""
+    with ShimmedStack() as stack:
+        p = await stack.patient().connect()
+        pids = stack.pids("fcgi-api") + stack.pids("ws-relay")
+        for shim in stack.shims.values():
+            shim.set_clock(years * 31556952)
+        user = stack.patient()
+        assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
+        if years < 0:  # else the token has ended
+            await p.send("set_status", id="s", status="ONLINE")
+            assert (await p.answer("s"))["code"] == "forbidden"
+            await p.barrier()
+        else:
+            assert await p.closed(60) == 4100
+        want = [("registered", at_ms)] + [("denied", at_ms)] * (years < 0)
+        wait_until(lambda: stack.sql("SELECT event, at_ms FROM audit WHERE seq > 1 ORDER BY seq") == want, "the lines")
+        assert stack.pids("fcgi-api") + stack.pids("ws-relay") == pids
+        assert stack.admin("audit", "verify")[0] == 0
+
+
 async def test_a_pause_of_ten_seconds():
     """Longer than every grace here: nobody who is still connected is taken for gone."""
     with Stack(TELEMED_CALL_GRACE=2, TELEMED_PRESENCE_GRACE=2) as stack:
