@@ -30,7 +30,7 @@ API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
 ADMIN := $(wildcard admin/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c legs.c frame.c message.c)
+HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c call_moves.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)

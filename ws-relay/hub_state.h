@@ -1,4 +1,4 @@
-/* Inside the hub: what its files (hub.c, roster.c, calls.c) share. */
+/* Inside the hub: what its files (hub.c, roster.c, calls.c and the like) share. */
 #pragma once
 
 #include <utlist.h>
@@ -242,12 +242,11 @@ void view_write_user(const struct member *m, const char *key, struct json_writer
 struct member *view_addressee(
     struct hub *h, const struct conn *c, const struct message *m, enum role *role);
 
-/* calls.c: the state machine of a call. */
+/* calls.c: what is wanted of a call. */
 void calls_start(struct hub *h, struct conn *c, const struct message *m);
 void calls_end(
     struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
 void calls_accept(struct hub *h, struct conn *c, const struct message *m);
-void calls_persisted(struct hub *h, const struct event *ev);
 void calls_restore(struct hub *h, const struct live_call *row);
 void calls_rung_out(struct hub *h, struct call *call);
 void calls_too_long(struct hub *h, struct call *call);
@@ -265,6 +264,13 @@ struct call *call_meant(const struct conn *c, const struct message *m);
 /* CALL is to end, by the act or absence of BY. The first reason counts; CALL_REASON_NONE: what it
  * is called depends on how far the call has come by then. */
 void call_want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by);
+
+/* Has CALL's end stored, where it is wanted and nothing else is being stored. */
+void call_store_end(struct hub *h, struct call *call);
+
+/* call_moves.c: what becomes of it when the store has answered. */
+void calls_persisted(struct hub *h, const struct event *ev);
+void call_both_changed(struct hub *h, const struct call *call); /* BUSY, or not any more */
 
 /* legs.c: its two ends. */
 void calls_signal(
