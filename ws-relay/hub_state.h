@@ -49,7 +49,8 @@ struct member {
 	unsigned conn_count;
 	unsigned writes; /* presence on its way to the store: until it is there, what the store says
 			    of it is old */
-	bool pending;	 /* a doctor whom nobody has approved yet */
+	bool hidden;	 /* nobody else is shown her: she waits for approval, or is disabled */
+	bool disabled;
 	bool changed;	 /* in hub->changed: since the list was announced */
 	uint64_t changed_in;   /* the announcement that tells, or told, of her last change */
 	unsigned told;	       /* a bit for each audience that may have her in its list */
@@ -230,8 +231,8 @@ bool member_is_listed(const struct member *m); /* is she shown to those who see 
 void view_changed(struct hub *h, struct member *m);
 void view_forget(struct hub *h, struct member *m); /* M is about to be forgotten */
 
-/* M's role, or whether she is pending, changes to this: she sees others than before. */
-void view_admit(struct hub *h, struct member *m, enum role role, bool pending);
+/* M's role, or whether she is hidden, changes to this: she sees others than before. */
+void view_admit(struct hub *h, struct member *m, enum role role, bool hidden);
 void view_announce(struct hub *h);     /* makes what hub_presence() gives */
 void view_forget_lists(struct hub *h); /* those that are not the newest */
 void view_init(struct hub *h);
@@ -249,6 +250,7 @@ void calls_end(
     struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
 void calls_accept(struct hub *h, struct conn *c, const struct message *m);
 void calls_persisted(struct hub *h, const struct event *ev);
+void calls_end_by_operator(struct hub *h, const struct live_call *call);
 void calls_restore(struct hub *h, const struct live_call *row);
 void calls_rung_out(struct hub *h, struct call *call);
 void calls_too_long(struct hub *h, struct call *call);

@@ -48,7 +48,9 @@ said_to(struct world *w, const struct said *s)
 {
 	struct person *to = person_of(w, (struct user_id){ s->to });
 
-	if (to == NULL || person_sees(w, s->from, to))
+	if (to == NULL || s->to_nobody)
+		return NULL;
+	if (person_sees(w, s->from, to))
 		return to;
 	return s->to_approved && to->row.role == ROLE_DOCTOR ? to : NULL;
 }
@@ -89,7 +91,7 @@ model_reset(struct world *w)
 		p->present = p->unsaved = false;
 		p->clients = p->writes = 0;
 		p->talk = NULL;
-		p->pending = p->row.pending;
+		p->pending = user_is_hidden(&p->row);
 		p->farewell[0] = '\0';
 		memcpy(p->statuses_acked, p->statuses_stored, sizeof(p->statuses_acked));
 	}
@@ -125,7 +127,9 @@ on_row(struct person *p, const struct user *row)
 		p->stirs += p->chosen != row->status ? 1 : 0; /* it may be back within the step */
 		p->chosen = row->status;
 	}
-	p->pending = row->pending;
+	p->pending = user_is_hidden(row);
+	if (row->disabled && p->talk != NULL)
+		talk_barred(p->talk, p);
 }
 
 static void
@@ -205,6 +209,8 @@ model_event(struct world *w, const struct event *ev)
 		on_persisted(w, ev);
 	else if (ev->kind == EVENT_WAS_IN_CALL)
 		talk_restored(w, ev->call);
+	else if (ev->kind == EVENT_CALL_REVOKED)
+		talk_ended_by_operator(w, ev->call);
 	pass_time(w);
 }
 

@@ -261,6 +261,31 @@ shell_revoke(struct world *w, const struct client *c)
 	    w, &(struct event){ .kind = EVENT_REVOKED, .conn = c->id, .user = &c->user->row });
 }
 
+void
+shell_end_call(struct world *w, const struct talk *t)
+{
+	struct live_call call = { .caller = t->party[0]->row.id };
+
+	memcpy(call.call_id, t->id, sizeof(call.call_id));
+	trace(w, "an operator ends call %s of %d", call.call_id, (int)call.caller.v);
+	shell_event(w, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &call });
+}
+
+/* The feed tells of P's row. Where it says that she is disabled, her connections are closed. */
+static void
+on_changed(struct world *w, struct person *p, const struct user *row)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX && row->disabled; i++) {
+		if (w->client[i].id.v != 0 && w->client[i].user == p)
+			shell_revoke(w, &w->client[i]);
+	}
+	shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = row });
+	for (unsigned i = 0; i < CLIENTS_MAX && row->disabled; i++) {
+		if (w->client[i].id.v != 0 && w->client[i].user == p)
+			shell_drop(w, &w->client[i]);
+	}
+}
+
 static const char *const type_names[MESSAGE__COUNT] = {
 	[MESSAGE_CHAT] = "chat",
 	[MESSAGE_SIGNAL] = "signal",
@@ -345,7 +370,8 @@ recipient_found(struct world *w, const struct task *t)
 
 	if (client_find(w, s->conn) == NULL)
 		return;
-	s->to_approved = t->user != NULL && !t->pending;
+	s->to_approved = t->user != NULL && !t->pending && !t->disabled;
+	s->to_nobody = t->user != NULL && !s->to_approved && !peek_knows(w, t->user->row.id);
 	if (t->outcome == ERR_SYSTEM)
 		s->answers++; /* the shell's own error */
 	else
@@ -374,8 +400,9 @@ on_result(struct world *w, const struct task *t)
 		row = t->user->row;
 		row.status = t->status;
 		row.pending = t->pending;
+		row.disabled = t->disabled;
 		trace(w, "the feed: %d is %s", (int)row.id.v, status_name(row.status));
-		shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = &row });
+		on_changed(w, t->user, &row);
 		break;
 	}
 }

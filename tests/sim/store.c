@@ -94,6 +94,16 @@ store_approve(struct world *w, struct person *p)
 	p->rev = ++w->store.revision;
 }
 
+void
+store_disable(struct world *w, struct person *p, bool disabled)
+{
+	trace(w, "%d is %s", (int)p->row.id.v, disabled ? "disabled" : "enabled");
+	p->row.disabled = disabled;
+	if (disabled)
+		p->row.status = STATUS_OFFLINE;
+	p->rev = ++w->store.revision;
+}
+
 static enum err
 start_call(struct world *w, const struct persist *p, struct person *caller)
 {
@@ -192,11 +202,14 @@ do_lookups(struct world *w, const struct tasks *todo)
 		if (t.kind == TASK_PERSIST)
 			continue;
 		t.outcome = t.user == NULL ? ERR_NOT_FOUND : ERR_OK;
+		if (t.kind == TASK_CONNECT && t.user->row.disabled)
+			t.outcome = ERR_DENIED;
 		if (prng_chance(&w->prng, w->store.fail_percent))
 			t.outcome = ERR_SYSTEM;
 		if (t.user != NULL) {
 			t.status = t.user->row.status;
 			t.pending = t.user->row.pending;
+			t.disabled = t.user->row.disabled;
 		}
 		tasks_add(w, &w->store.done, &t);
 	}
@@ -229,7 +242,8 @@ read_changes(struct world *w)
 		    &(struct task){ .kind = TASK_CHANGED,
 			.user = p,
 			.status = p->row.status,
-			.pending = p->row.pending });
+			.pending = p->row.pending,
+			.disabled = p->row.disabled });
 	}
 }
 
