@@ -11,7 +11,8 @@
 struct admin {
 	const struct config *config;
 	struct data_paths paths;
-	struct store *store; /* open, for reading or for writing as the command's row says; or NULL */
+	struct store
+	    *store; /* open, for reading or for writing as the command's row says; or NULL */
 };
 
 /* ARGV are the words after the command's own. */
@@ -25,8 +26,7 @@ const char *admin_source(void);
 
 /* In a transaction: the line of the trail that says what an operator has done, in WORD, to USER (0:
  * nobody) or CALL (0: none). */
-MUST_USE enum err admin_note(
-    struct store *s, const char *word, struct user_id user, int64_t call);
+MUST_USE enum err admin_note(struct store *s, const char *word, struct user_id user, int64_t call);
 
 /* An option: a flag, or one with a value, which is the word behind it. */
 struct option {

@@ -1,5 +1,5 @@
-/* telemed-admin users approve, disable, enable, reset-password and erase: what is done to an account
- * that is there. */
+/* telemed-admin users approve, disable, enable, reset-password and erase: what is done to an
+ * account that is there. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -61,7 +61,7 @@ static const struct change disabling = { "disable", "is disabled", "was disabled
 	true, disable };
 static const struct change enabling = { "enable", "is enabled", "was not disabled",
 	"The user was erased: there is nobody to let in.", false, enable };
-static const struct change new_password = { "reset_password", "has a new password", "", 
+static const struct change new_password = { "reset_password", "has a new password", "",
 	"The user was erased: there is nobody to let in.", true, set_password };
 static const struct change erasure = { "erase", "is erased", "was erased before", NULL, true,
 	erase };
@@ -222,6 +222,7 @@ users_erase(struct admin *a, int argc, char **argv)
 	 */
 	if (code == ADMIN_OK && store_empty_log(a->store) != ERR_OK)
 		fputs("telemed-admin: Her name stands in telemed.db-wal until that is written "
-		      "over.\n", stderr);
+		      "over.\n",
+		    stderr);
 	return code;
 }

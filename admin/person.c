@@ -8,8 +8,7 @@ bool
 person_read(const char *text, struct person *out)
 {
 	*out = (struct person){ .email = strchr(text, '@') != NULL ? text : NULL };
-	return out->email != NULL ||
-	       parse_int(text, strlen(text), 1, INT64_MAX, &out->id.v);
+	return out->email != NULL || parse_int(text, strlen(text), 1, INT64_MAX, &out->id.v);
 }
 
 enum err

@@ -1,5 +1,5 @@
-/* telemed-admin restore: a backup in the database's place. All is made ready beside it, and what was
- * there is kept. */
+/* telemed-admin restore: a backup in the database's place. All is made ready beside it, and what
+ * was there is kept. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct restoring {
 	struct admin *admin;
 	const char *file;
 	bool json;
-	bool broken_trail; /* it may be so */
+	bool broken_trail;	    /* it may be so */
 	struct audit_bounds wanted; /* after, and the anchor */
 
 	char database[PATH_SIZE]; /* what is made ready */
@@ -38,9 +38,9 @@ read_words(char **argv, struct restoring *r)
 {
 	const char *anchor = NULL;
 	const char *after = NULL;
-	const struct option options[] = { { "--anchor", NULL, &anchor }, { "--after", NULL, &after },
-		{ "--broken-trail", &r->broken_trail, NULL }, { "--json", &r->json, NULL },
-		{ .name = NULL } };
+	const struct option options[] = { { "--anchor", NULL, &anchor },
+		{ "--after", NULL, &after }, { "--broken-trail", &r->broken_trail, NULL },
+		{ "--json", &r->json, NULL }, { .name = NULL } };
 
 	if (options_read(argv, options, &r->file, 1) != 1)
 		return false;
@@ -80,8 +80,7 @@ keep_others_out(struct restoring *r)
 		case ERR_BUSY:
 			return complain(ADMIN_REFUSED, "Telemed runs: stop it first.");
 		default:
-			return complain(
-			    ADMIN_BROKEN, "TELEMED_DATA_DIR/run cannot be written to.");
+			return complain(ADMIN_BROKEN, "TELEMED_DATA_DIR/run cannot be written to.");
 		}
 	}
 	if (somebody_listens(p->relay) || somebody_listens(p->api) || somebody_listens(p->auth))
@@ -170,8 +169,8 @@ verify(struct restoring *r, struct audit_report *report)
 	return e;
 }
 
-/* Is the trail in the backup whole? Where it may be broken, its head is left out: the next line says
- * so. */
+/* Is the trail in the backup whole? Where it may be broken, its head is left out: the next line
+ * says so. */
 static enum admin_exit
 judge_trail(struct restoring *r)
 {
@@ -261,13 +260,13 @@ keep_old(struct restoring *r)
 	if (gmtime_r(&now_s, &tm) == NULL ||
 	    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
 		return false;
-	return keep(p->database, "-wal", stamp, other) &&
-	       keep(p->audit_head, "", stamp, other) && keep(p->database, "", stamp, r->kept);
+	return keep(p->database, "-wal", stamp, other) && keep(p->audit_head, "", stamp, other) &&
+	       keep(p->database, "", stamp, r->kept);
 }
 
 /* The head first: one that is behind its database does no harm. An old log beside the new database
- * would, so it goes before that comes; in between stands the old database as of its last checkpoint,
- * and what it was is kept. */
+ * would, so it goes before that comes; in between stands the old database as of its last
+ * checkpoint, and what it was is kept. */
 static enum admin_exit
 put_in_place(struct restoring *r)
 {
@@ -285,7 +284,7 @@ put_in_place(struct restoring *r)
 	if (ok && file_sync_name(p->database) == ERR_OK)
 		return ADMIN_OK;
 	return complain_of(ADMIN_BROKEN,
-	    "The files in TELEMED_DATA_DIR could not be put in their places: %m. %s", 
+	    "The files in TELEMED_DATA_DIR could not be put in their places: %m. %s",
 	    r->kept[0] == '\0' ? "" : r->kept);
 }
 

@@ -210,8 +210,8 @@ is_proven(const struct stun_login *l, const unsigned char *data, size_t at,
 
 /* The attribute at AT of the message DATA; what stands behind the MAC does not count. */
 static void
-read_attribute(const unsigned char *data, size_t at, const struct stun_request *r,
-    struct stun_answer *out)
+read_attribute(
+    const unsigned char *data, size_t at, const struct stun_request *r, struct stun_answer *out)
 {
 	const unsigned char *value = data + at + ATTRIBUTE_BYTES;
 	size_t len = get16(data + at + 2);
@@ -253,8 +253,8 @@ answers(const unsigned char *data, size_t len, const struct stun_request *r)
 }
 
 enum err
-stun_read(const unsigned char *data, size_t len, const struct stun_request *r,
-    struct stun_answer *out)
+stun_read(
+    const unsigned char *data, size_t len, const struct stun_request *r, struct stun_answer *out)
 {
 	size_t at = STUN_HEADER_BYTES;
 
@@ -269,8 +269,7 @@ stun_read(const unsigned char *data, size_t len, const struct stun_request *r,
 		at += ATTRIBUTE_BYTES + padded(get16(data + at + 2));
 	}
 	if (at < len) {
-		if (len - at < ATTRIBUTE_BYTES + MAC_BYTES ||
-		    get16(data + at + 2) != MAC_BYTES)
+		if (len - at < ATTRIBUTE_BYTES + MAC_BYTES || get16(data + at + 2) != MAC_BYTES)
 			return ERR_INVALID;
 		read_attribute(data, at, r, out);
 	}

@@ -50,5 +50,5 @@ size_t stun_write(const struct stun_request *r, unsigned char out[STUN_MESSAGE_M
 size_t stun_length(const unsigned char data[STUN_HEADER_BYTES]);
 
 /* Reads the LEN bytes at DATA. ERR_INVALID: they are no answer to R. */
-MUST_USE enum err stun_read(const unsigned char *data, size_t len, const struct stun_request *r,
-    struct stun_answer *out);
+MUST_USE enum err stun_read(
+    const unsigned char *data, size_t len, const struct stun_request *r, struct stun_answer *out);

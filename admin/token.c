@@ -1,5 +1,5 @@
-/* telemed-admin token explain. The token itself is a credential: it is read from standard input, and
- * never said. */
+/* telemed-admin token explain. The token itself is a credential: it is read from standard input,
+ * and never said. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* telemed-admin turn check: what a browser would meet at each of the servers of TELEMED_TURN_URLS. */
+/* telemed-admin turn check: what a browser would meet at each of the servers of TELEMED_TURN_URLS.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -81,8 +82,8 @@ try_secret(struct finding *f, const struct turn_secret *secret, const struct stu
 	} else if (got.granted && got.proven) {
 		f->good = true;
 		memcpy(f->relayed, got.relayed, sizeof(f->relayed));
-		snprintf(f->says, sizeof(f->says),
-		    "It takes our credentials, and relays from %s.", got.relayed);
+		snprintf(f->says, sizeof(f->says), "It takes our credentials, and relays from %s.",
+		    got.relayed);
 		(void)!ask(w, TURN_REFRESH, &login, &got); /* which gives it back */
 	} else if (got.granted) {
 		snprintf(f->says, sizeof(f->says),
@@ -185,7 +186,10 @@ turn_check(struct admin *a, int argc, char **argv)
 			code = ADMIN_BROKEN;
 		else if (!l.json)
 			printf("%-7s  %s\n         %s\n",
-			    f.good ? "good" : f.checked ? "bad" : "-", f.url, f.says);
+			    f.good	? "good"
+			    : f.checked ? "bad"
+					: "-",
+			    f.url, f.says);
 	}
 	listing_end(&l, "TELEMED_TURN_URLS names no servers.");
 	return code;

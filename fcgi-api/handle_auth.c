@@ -172,9 +172,7 @@ begin_session(struct request *q, int status, const struct account *a)
 {
 	const struct config *c = q->service->config;
 	int ttl_s = c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s;
-	struct claims claims = {
-		.user = a->user.id, .role = a->user.role, .epoch = a->user.epoch
-	};
+	struct claims claims = { .user = a->user.id, .role = a->user.role, .epoch = a->user.epoch };
 	struct session_row row = { .user = a->user.id };
 	struct buf token;
 	enum err e;

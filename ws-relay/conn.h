@@ -88,8 +88,8 @@ bool conn_is_v1(const struct connection *c);
 uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
 int64_t conn_expires_s(const struct connection *c);
 
-/* The client has a newer token, of SESSION and EPOCH, which ends at EXPIRES_S. False: out of memory,
- * and nothing has changed. */
+/* The client has a newer token, of SESSION and EPOCH, which ends at EXPIRES_S. False: out of
+ * memory, and nothing has changed. */
 bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s);
 
 /* From the callbacks of libwebsockets. Those that return false want the callback to return -1. */

@@ -434,8 +434,7 @@ on_result(struct relay *r, const struct job *j)
 		end_sessions(r, &j->user, j->session);
 		break;
 	case JOB_END_CALL:
-		relay_event(
-		    r, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &j->call });
+		relay_event(r, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &j->call });
 		break;
 	case JOB_PERSIST:
 		ev.kind = EVENT_PERSISTED;

@@ -51,7 +51,7 @@ struct member {
 			    of it is old */
 	bool hidden;	 /* nobody else is shown her: she waits for approval, or is disabled */
 	bool disabled;
-	bool changed;	 /* in hub->changed: since the list was announced */
+	bool changed;	       /* in hub->changed: since the list was announced */
 	uint64_t changed_in;   /* the announcement that tells, or told, of her last change */
 	unsigned told;	       /* a bit for each audience that may have her in its list */
 	uint64_t own_revision; /* counts, beside her audience's, what she alone is shown: herself */

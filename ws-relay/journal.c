@@ -145,7 +145,8 @@ publish(struct journal *jl, struct job_list *jobs)
 	jl->wake(jl->context);
 }
 
-/* A session that is ended after this comes as a change, behind it, and what it has let in is closed.
+/* A session that is ended after this comes as a change, behind it, and what it has let in is
+ * closed.
  */
 static void
 do_lookup(struct store *s, struct job *j)

@@ -26,7 +26,7 @@ struct job {
 	struct persist persist;
 	struct address address; /* of JOB_PERSIST: where it was asked for */
 	struct audit_entry note;
-	struct user user;	   /* its status is the chosen one */
+	struct user user; /* its status is the chosen one */
 	struct live_call call;
 	char session[JTI_MAX + 1]; /* empty: none to look at */
 	void *cookie;		   /* the caller's, for JOB_LOOKUP */
@@ -63,7 +63,7 @@ MUST_USE bool journal_note(struct journal *j, const struct audit_entry *note);
 MUST_USE bool journal_lookup(struct journal *j, struct user_id user, void *cookie);
 MUST_USE bool journal_lookup_token(
     struct journal *j, const struct claims *token, void *cookie); /* and is it good still? */
-void journal_ring(struct journal *j); /* somebody has written */
+void journal_ring(struct journal *j);				  /* somebody has written */
 
 /* The results so far, oldest first, linked by next; the caller frees each with free(). */
 struct job *journal_take(struct journal *j);

@@ -113,8 +113,8 @@ roster_row(struct hub *h, const struct user *u)
 		if (m->disabled && m->call != NULL)
 			call_want_end(h, m->call, CALL_REVOKED, m->id);
 		member_settle(h, m);
-	} else if (h->loading || (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE &&
-				     !user_is_hidden(u))) {
+	} else if (h->loading ||
+		   (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE && !user_is_hidden(u))) {
 		if ((m = member_new(h, u)) != NULL)
 			view_changed(h, m);
 	}

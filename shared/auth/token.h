@@ -36,8 +36,8 @@ struct claims {
 /* Appends the first token of a new session to OUT, good for TTL_S from NOW_S: of C's user, role and
  * epoch; with a random jti of 128 bits. *C says all that it says. ERR_SYSTEM: no randomness or no
  * memory. */
-MUST_USE enum err token_issue(const struct token_key *key, struct claims *c, int64_t now_s,
-    int64_t ttl_s, struct buf *out);
+MUST_USE enum err token_issue(
+    const struct token_key *key, struct claims *c, int64_t now_s, int64_t ttl_s, struct buf *out);
 
 /* Appends a token of the session of OLD, which has been verified, good for TTL_S from NOW_S but not
  * longer than SESSION_S from the login. ERR_DENIED: the session is over. ERR_SYSTEM as above. */
@@ -63,7 +63,8 @@ enum token_fault {
 };
 
 /* token_verify() for who wants to know why not. *OUT is what the token says, as far as it could be
- * read, also of one that is TOKEN_FORGED, and so anybody's word; its user is 0 where it could not. */
+ * read, also of one that is TOKEN_FORGED, and so anybody's word; its user is 0 where it could not.
+ */
 MUST_USE enum err token_explain(const struct token_key *key, const char *text, size_t len,
     int64_t now_s, struct claims *out, enum token_fault *fault);
 

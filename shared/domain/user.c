@@ -52,7 +52,7 @@ enum audience
 audience_of(enum visibility v, enum role role, bool hidden)
 {
 	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || hidden) ? AUDIENCE_DOCTORS
-									  : AUDIENCE_ALL;
+									 : AUDIENCE_ALL;
 }
 
 bool

@@ -42,26 +42,32 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
 	[SQL_USER_DISABLE] = "UPDATE user SET disabled = 1, status = 'OFFLINE' WHERE id = ?1 AND "
 			     "NOT disabled",
-	[SQL_USER_ENABLE] = "UPDATE user SET disabled = 0 WHERE id = ?1 AND disabled AND NOT erased",
+	[SQL_USER_ENABLE] =
+	    "UPDATE user SET disabled = 0 WHERE id = ?1 AND disabled AND NOT erased",
 	[SQL_USER_SET_PASSWORD] = "UPDATE user SET password_hash = ?2 WHERE id = ?1 AND NOT erased",
 	/* What stands in the place of an email is none: nobody can log in or register with it. */
 	[SQL_USER_ERASE] = "UPDATE user SET name = 'Erased', email = 'erased ' || id, "
 			   "password_hash = '', pending = 0, disabled = 1, erased = 1, "
 			   "status = 'OFFLINE' WHERE id = ?1 AND NOT erased",
-	[SQL_DOCTORS] = "SELECT " USER(SHOWN_STATUS) " FROM user WHERE role = 'DOCTOR' "
-			"AND NOT pending AND NOT disabled ORDER BY name COLLATE NOCASE, id",
+	[SQL_DOCTORS] = "SELECT " USER(
+	    SHOWN_STATUS) " FROM user WHERE role = 'DOCTOR' "
+			  "AND NOT pending AND NOT disabled ORDER BY name COLLATE NOCASE, id",
 	/* The rest is for the relay, which works out BUSY from the calls it holds: the status as it
 	   was chosen. */
 	[SQL_USER_ROW] = "SELECT " USER("status") " FROM user WHERE id = ?1",
-	[SQL_LISTED] = "SELECT " USER("status") " FROM user WHERE role = 'DOCTOR' "
-		       "AND status <> 'OFFLINE' "
-		       "UNION SELECT " USER("status") " FROM user WHERE id IN (SELECT user_id "
-		       "FROM presence) "
-		       "UNION SELECT " USER("status") " FROM user WHERE id IN "
-		       "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
-		       "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
+	[SQL_LISTED] = "SELECT " USER(
+	    "status") " FROM user WHERE role = 'DOCTOR' "
+		      "AND status <> 'OFFLINE' "
+		      "UNION SELECT " USER("status") " FROM user WHERE id IN (SELECT user_id "
+						     "FROM presence) "
+						     "UNION SELECT " USER(
+							 "status") " FROM user WHERE id IN "
+								   "(SELECT caller_id FROM call "
+								   "WHERE state <> 'ENDED' "
+								   "UNION SELECT callee_id FROM "
+								   "call WHERE state <> 'ENDED')",
 	[SQL_CHANGES] = "SELECT " USER("status") ", rev FROM user WHERE rev > ?1 "
-			"ORDER BY rev LIMIT ?2",
+						 "ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
 	[SQL_PRESENCE_ADD] =
 	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",

@@ -53,8 +53,8 @@ MUST_USE enum err store_audit_base(struct store *s, struct audit_sealed *out);
 /* The last line that the database says was archived, whoever made it say so; 0: none was. */
 MUST_USE enum err store_audit_archived(struct store *s, int64_t *out);
 
-/* The last line that stands in the database, or the last that was archived; *OUT is of 0 where there
- * was never one. Whether it is whole is not looked at. */
+/* The last line that stands in the database, or the last that was archived; *OUT is of 0 where
+ * there was never one. Whether it is whole is not looked at. */
 MUST_USE enum err store_audit_last(struct store *s, struct audit_mark *out);
 
 /* In a transaction: the lines up to LAST are in an archive, and leave the database; a line says so,

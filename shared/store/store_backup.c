@@ -38,8 +38,8 @@ check(struct store *s)
 	sqlite3_stmt *st = NULL;
 	enum err e;
 
-	e = sql_outcome(s,
-	    sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL), "check");
+	e = sql_outcome(
+	    s, sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL), "check");
 	if (e == ERR_OK)
 		e = sql_row(s, st);
 	if (e == ERR_OK && strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)

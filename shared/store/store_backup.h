@@ -9,8 +9,8 @@
  * PATH after a failure is of no use. */
 MUST_USE enum err store_copy(struct store *s, const char *path);
 
-/* Opens a copy at PATH, to be read or copied; changes nothing. ERR_TOO_NEW: a newer program made it.
- * ERR_INVALID: it is no database of ours. ERR_SYSTEM: it cannot be read. On ERR_OK *OUT is the
+/* Opens a copy at PATH, to be read or copied; changes nothing. ERR_TOO_NEW: a newer program made
+ * it. ERR_INVALID: it is no database of ours. ERR_SYSTEM: it cannot be read. On ERR_OK *OUT is the
  * caller's, to store_close(). */
 MUST_USE enum err store_open_copy(const char *path, struct store **out);
 

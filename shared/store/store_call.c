@@ -118,8 +118,8 @@ static void
 read_entry(sqlite3_stmt *st, struct call_entry *c)
 {
 	c->number = sqlite3_column_int64(st, 0);
-	snprintf(c->row.call_id, sizeof(c->row.call_id), "%s",
-	    (const char *)sqlite3_column_text(st, 1));
+	snprintf(
+	    c->row.call_id, sizeof(c->row.call_id), "%s", (const char *)sqlite3_column_text(st, 1));
 	c->row.caller.v = sqlite3_column_int64(st, 2);
 	c->row.callee.v = sqlite3_column_int64(st, 3);
 	c->row.state = call_state_from_name((const char *)sqlite3_column_text(st, 4));

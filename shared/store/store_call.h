@@ -46,7 +46,8 @@ struct call_entry {
 	int64_t ended_ms; /* 0: not yet */
 };
 
-/* Gives FN the live calls, or ALL there were, the oldest first. FN's failure ends it and is returned.
+/* Gives FN the live calls, or ALL there were, the oldest first. FN's failure ends it and is
+ * returned.
  */
 typedef enum err call_entry_fn(void *context, const struct call_entry *c);
 MUST_USE enum err store_calls(struct store *s, bool all, call_entry_fn *fn, void *context);
@@ -57,8 +58,8 @@ MUST_USE enum err store_call_state(struct store *s, int64_t number, enum call_st
 /* In a transaction: the relay is to end the call NUMBER, which is there, when it looks. */
 MUST_USE enum err store_call_want_end(struct store *s, int64_t number);
 
-/* Gives FN the caller and the id of each live call that was to be ended since *LAST, and moves *LAST
- * on. FN's failure ends it and is returned. */
+/* Gives FN the caller and the id of each live call that was to be ended since *LAST, and moves
+ * *LAST on. FN's failure ends it and is returned. */
 typedef enum err call_ending_fn(void *context, struct user_id caller, const char *call_id);
 MUST_USE enum err store_calls_to_end(
     struct store *s, int64_t *last, call_ending_fn *fn, void *context);

@@ -25,18 +25,16 @@ store_session_begin(struct store *s, const struct session_row *row)
 static void
 read_session(sqlite3_stmt *st, struct session_row *out)
 {
-	snprintf(out->session, sizeof(out->session), "%s",
-	    (const char *)sqlite3_column_text(st, 0));
+	snprintf(
+	    out->session, sizeof(out->session), "%s", (const char *)sqlite3_column_text(st, 0));
 	out->user.v = sqlite3_column_int64(st, 1);
 	out->began_s = sqlite3_column_int64(st, 2);
 	out->ends_s = sqlite3_column_int64(st, 3);
-	snprintf(
-	    out->source, sizeof(out->source), "%s", (const char *)sqlite3_column_text(st, 4));
+	snprintf(out->source, sizeof(out->source), "%s", (const char *)sqlite3_column_text(st, 4));
 }
 
 enum err
-store_session_find(
-    struct store *s, const char *session, int64_t now_s, struct session_row *out)
+store_session_find(struct store *s, const char *session, int64_t now_s, struct session_row *out)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_SESSION_FIND);
 	enum err e;

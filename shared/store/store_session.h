@@ -13,15 +13,16 @@ struct session_row {
 	char source[ADDRESS_TEXT_SIZE];
 };
 
-/* In a transaction: notes a session that begins now. Rows of those that are long over are dropped by
- * and by. ERR_CONFLICT: there is such a one. */
+/* In a transaction: notes a session that begins now. Rows of those that are long over are dropped
+ * by and by. ERR_CONFLICT: there is such a one. */
 MUST_USE enum err store_session_begin(struct store *s, const struct session_row *row);
 
 /* SESSION, if it was begun and not ended, and is not over at NOW_S. ERR_NOT_FOUND. */
 MUST_USE enum err store_session_find(
     struct store *s, const char *session, int64_t now_s, struct session_row *out);
 
-/* Gives FN all of them, or those of USER (0: all), by user. FN's failure ends it and is returned. */
+/* Gives FN all of them, or those of USER (0: all), by user. FN's failure ends it and is returned.
+ */
 typedef enum err session_row_fn(void *context, const struct session_row *row);
 MUST_USE enum err store_sessions(
     struct store *s, struct user_id user, int64_t now_s, session_row_fn *fn, void *context);

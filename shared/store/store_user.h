@@ -22,8 +22,8 @@ MUST_USE enum err store_user_by_email(
 MUST_USE enum err store_user_by_id(
     struct store *s, struct user_id id, struct account *out); /* ERR_NOT_FOUND */
 
-/* Whose TOKEN, which was verified, is, if it is good still: ERR_NOT_FOUND also where she is disabled
- * or its session was ended. One read of the database. */
+/* Whose TOKEN, which was verified, is, if it is good still: ERR_NOT_FOUND also where she is
+ * disabled or its session was ended. One read of the database. */
 MUST_USE enum err store_user_of_token(
     struct store *s, const struct claims *token, struct account *out);
 
@@ -43,8 +43,8 @@ MUST_USE enum err store_user_enable(struct store *s, struct user_id id);
 /* HASH is password_hash()'s. Of an erased user: nothing. */
 MUST_USE enum err store_user_set_password(struct store *s, struct user_id id, const char *hash);
 
-/* Name, email and password of A are gone for good, and the email is free; she is disabled. Her calls
- * stay, with a party called "Erased". */
+/* Name, email and password of A are gone for good, and the email is free; she is disabled. Her
+ * calls stay, with a party called "Erased". */
 MUST_USE enum err store_user_erase(struct store *s, const struct account *a);
 
 /* Calls FN for every account, or for those that are pending, by id; without the password's hash,

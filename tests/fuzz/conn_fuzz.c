@@ -379,8 +379,8 @@ make_tokens(void)
 		struct claims c = { .user = { i }, .role = db_row(i).role };
 
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(
-			 &relay.key, &c, clock_wall_ms() / 1000, 86400, &tokens[i]) == ERR_OK);
+		MUST(token_issue(&relay.key, &c, clock_wall_ms() / 1000, 86400, &tokens[i]) ==
+		     ERR_OK);
 	}
 }
 

@@ -1,5 +1,5 @@
-/* The answer of a STUN or TURN server that is none: the input is what it sends, which is read as the
- * answer to a request with its own id, and with and without a login. */
+/* The answer of a STUN or TURN server that is none: the input is what it sends, which is read as
+ * the answer to a request with its own id, and with and without a login. */
 #include "../../admin/stun.h"
 
 #include <stdlib.h>
@@ -35,10 +35,9 @@ read_as(enum stun_method method, const struct stun_login *login, const char *dat
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct stun_login login = { .username = "1:0",
-		.password = "p",
-		.realm = "r",
-		.nonce = "n" };
+	static const struct stun_login login = {
+		.username = "1:0", .password = "p", .realm = "r", .nonce = "n"
+	};
 	char *text = fuzz_bytes(data, size);
 
 	read_as(STUN_BINDING, NULL, text, size);

@@ -297,7 +297,7 @@ void shell_connect(struct world *w, struct person *p, bool v1);
 void shell_drop(struct world *w, struct client *c);
 void shell_revoke(struct world *w, const struct client *c);
 void shell_end_call(struct world *w, const struct talk *t); /* an operator does */
-void shell_catch_up(struct world *w, unsigned percent); /* of those that lag */
+void shell_catch_up(struct world *w, unsigned percent);	    /* of those that lag */
 void shell_tick(struct world *w);
 void shell_results(struct world *w, unsigned most);
 

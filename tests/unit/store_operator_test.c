@@ -1,4 +1,5 @@
-/* Sessions that are noted and ended, accounts that are disabled and erased, calls that are to end. */
+/* Sessions that are noted and ended, accounts that are disabled and erased, calls that are to end.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -214,9 +215,8 @@ main(void)
 		    a_disabled_user_is_in_no_list_and_has_no_token, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
 		    an_erased_user_is_nobody_for_good, store_setup, store_teardown),
-		cmocka_unit_test_setup_teardown(
-		    calls_that_are_to_end_are_told_once_while_they_live, store_setup,
-		    store_teardown),
+		cmocka_unit_test_setup_teardown(calls_that_are_to_end_are_told_once_while_they_live,
+		    store_setup, store_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,16 +337,19 @@ what_is_wrong_is_told(void **state)
 	assert_int_equal(issue(7, ROLE_DOCTOR, 300, &token), ERR_OK);
 	assert_int_equal(token_explain(&key, token.data, token.len, NOW, &c, &fault), ERR_OK);
 	assert_int_equal(fault, TOKEN_GOOD);
-	assert_int_equal(token_explain(&key, token.data, token.len, NOW + 300, &c, &fault), ERR_DENIED);
+	assert_int_equal(
+	    token_explain(&key, token.data, token.len, NOW + 300, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_EXPIRED);
 	assert_int_equal(c.user.v, 7);
-	assert_int_equal(token_explain(&key, token.data, token.len, NOW - 61, &c, &fault), ERR_DENIED);
+	assert_int_equal(
+	    token_explain(&key, token.data, token.len, NOW - 61, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_EARLY);
 	assert_int_equal(token_explain(&other, token.data, token.len, NOW, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_FORGED);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(c.epoch, 1700000000123);
-	assert_int_equal(token_explain(&key, token.data, token.len - 9, NOW, &c, &fault), ERR_DENIED);
+	assert_int_equal(
+	    token_explain(&key, token.data, token.len - 9, NOW, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_MALFORMED);
 	assert_int_equal(c.user.v, 0);
 	buf_fini(&token);
