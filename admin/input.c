@@ -45,9 +45,10 @@ read_line(char *out, size_t size)
 	return strlen(out) == len && utf8_valid(out, len) ? ERR_OK : ERR_INVALID;
 }
 
-/* Without echo. A signal must not leave the terminal so: it takes effect when that is undone. */
+/* Without echo, from before the prompt on: what was typed ahead is thrown away. A signal must not
+ * leave the terminal so: it takes effect when that is undone. */
 static enum err
-read_unseen(char *out, size_t size)
+read_unseen(const char *prompt, char *out, size_t size)
 {
 	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	const struct sigaction catch = { .sa_handler = on_stop };
@@ -63,7 +64,10 @@ read_unseen(char *out, size_t size)
 	stopped_by = 0;
 	for (size_t i = 0; i < COUNT_OF(stops); i++)
 		sigaction(stops[i], &catch, &before[i]);
-	e = tcsetattr(STDIN_FILENO, TCSAFLUSH, &unseen) == 0 ? read_line(out, size) : ERR_SYSTEM;
+	e = tcsetattr(STDIN_FILENO, TCSAFLUSH, &unseen) == 0 ? ERR_OK : ERR_SYSTEM;
+	fprintf(stderr, "%s: ", prompt);
+	if (e == ERR_OK)
+		e = read_line(out, size);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &seen);
 	for (size_t i = 0; i < COUNT_OF(stops); i++)
 		sigaction(stops[i], &before[i], NULL);
@@ -78,6 +82,8 @@ input_line(const char *prompt, bool secret, char *out, size_t size)
 {
 	if (!input_is_typed())
 		return read_line(out, size);
+	if (secret)
+		return read_unseen(prompt, out, size);
 	fprintf(stderr, "%s: ", prompt);
-	return secret ? read_unseen(out, size) : read_line(out, size);
+	return read_line(out, size);
 }

@@ -101,6 +101,8 @@ member_update(struct hub *h, struct member *m, const struct user *u)
 		view_admit(h, m, u->role, user_is_hidden(u));
 	m->status = status;
 	view_changed(h, m);
+	if (admitted && m->hidden)
+		view_forget_lists(h); /* nobody who connects now is shown her */
 }
 
 void

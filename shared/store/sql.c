@@ -36,7 +36,8 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_USER_OF_SESSION] = "SELECT " ACCOUNT " FROM user WHERE id = ?1 AND epoch = ?3 "
 				"AND NOT disabled "
 				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
-	[SQL_USER_SET_STATUS] = "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2",
+	[SQL_USER_SET_STATUS] =
+	    "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2 AND NOT disabled",
 	[SQL_ACCOUNTS] = "SELECT " ACCOUNT ", created_ms FROM user WHERE NOT ?1 OR pending "
 			 "ORDER BY id",
 	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
@@ -73,8 +74,8 @@ static const char *const sql[SQL__COUNT] = {
 	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",
 	[SQL_PRESENCE_REMOVE] = "DELETE FROM presence WHERE user_id = ?1",
 	[SQL_PRESENCE_ALL] = "SELECT user_id FROM presence",
-	[SQL_STATUS_IF_OFFLINE] =
-	    "UPDATE user SET status = 'ONLINE' WHERE id = ?1 AND status = 'OFFLINE'",
+	[SQL_STATUS_IF_OFFLINE] = "UPDATE user SET status = 'ONLINE' WHERE id = ?1 AND status = "
+				  "'OFFLINE' AND NOT disabled",
 	[SQL_STATUS_OFFLINE] =
 	    "UPDATE user SET status = 'OFFLINE' WHERE id = ?1 AND status <> 'OFFLINE'",
 	[SQL_CALL_START] = "INSERT INTO call (call_id, caller_id, callee_id, state, started_ms) "

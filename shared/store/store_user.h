@@ -27,7 +27,8 @@ MUST_USE enum err store_user_by_id(
 MUST_USE enum err store_user_of_token(
     struct store *s, const struct claims *token, struct account *out);
 
-/* Sets the chosen status. In a transaction. Of a user who does not exist: nothing. */
+/* Sets the chosen status. In a transaction. Of a user who does not exist, or is disabled: nothing.
+ */
 MUST_USE enum err store_user_set_status(struct store *s, struct user_id id, enum status status);
 
 /* Approves a pending doctor. In a transaction. Of anybody else: nothing. */
@@ -74,7 +75,7 @@ MUST_USE enum err store_users_changed(
 /* Who was connected when the relay last wrote. FN gets only the id. */
 MUST_USE enum err store_presence(struct store *s, user_fn *fn, void *context);
 
-/* In a transaction: ID has connected (an OFFLINE user becomes ONLINE); ID has left (becomes
- * OFFLINE). */
+/* In a transaction: ID has connected (an OFFLINE user who is not disabled becomes ONLINE); ID has
+ * left (becomes OFFLINE). */
 MUST_USE enum err store_presence_add(struct store *s, struct user_id id);
 MUST_USE enum err store_presence_remove(struct store *s, struct user_id id);

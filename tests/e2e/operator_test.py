@@ -99,7 +99,7 @@ def test_a_doctor_who_is_added_waits_for_nobody():
     (("PATIENT",), "Ann\nann@example.org\n" + "x" * 100000 + "\n", 64, "password is too long"),
     (("PATIENT",), b"Ann\nann@example.org\ncorrect\0horse\n", 64, "password must be UTF-8"),
     (("PATIENT",), b"\xff\xfe\nann@example.org\ncorrect horse\n", 64, "name must be UTF-8"),
-])
+], ids=range(13))
 def test_adds_nobody_who_breaks_a_rule(stack, words, typed, code, says):
     before = stack.sql("SELECT count(*) FROM user")
     got, out, err = add(stack, *words, typed=typed)
@@ -203,7 +203,7 @@ async def test_a_disabled_user_is_nobody_to_others(stack):
         await p.send("chat", to=user, id=f"chat {user.id}", message="Are you there?")
         assert (await p.answer(f"chat {user.id}"))["code"] == "not_found"
         await p.send("call_start", to=user, id=f"call {user.id}")
-        assert (await p.answer(f"call {user.id}"))["data"]["reason"] == "not_found"
+        assert (await p.wait("call_response"))["data"]["reason"] == "not_found"
     # Enabled and back, she is there as before.
     stack.admin("users", "enable", doctor.id)
     token = stack.login(doctor)[1]["token"]
@@ -222,8 +222,8 @@ async def test_the_call_of_a_disabled_user_ends(stack, who):
     assert await stays.wait("call_end") == call_end(out.user, "revoked")
     await stays.wait_status(stays.user, "ONLINE")
     assert stack.live_calls() == [] or stays.user.id not in [i for c in stack.live_calls() for i in c[1:3]]
-    other = await (stack.doctor() if who == "patient" else stack.patient()).connect()
-    pair = (other, stays) if who == "doctor" else (stays, other)
+    other = await (stack.patient() if who == "patient" else stack.doctor()).connect()
+    pair = (other, stays) if who == "patient" else (stays, other)
     await call(*pair, "the-next")
 
 

@@ -296,12 +296,13 @@ static void
 revoke(struct world *w, const struct client *c)
 {
 	struct conn_id conn = c->id;
+	struct client *left;
 
 	shell_revoke(w, c);
 	if (chance(w, 50))
-		work(w);
-	if (!w->broken)
-		shell_drop(w, client_find(w, conn));
+		work(w); /* in which she may be disabled as well */
+	if (!w->broken && (left = client_find(w, conn)) != NULL)
+		shell_drop(w, left);
 }
 
 static void

@@ -34,13 +34,18 @@ person_is_kept(const struct person *p)
 	return p->present || (person_is_listed(p) && !p->pending);
 }
 
+/* Is OTHER one of those whom P is shown unless they are hidden? */
+static bool
+sees_such(const struct world *w, const struct person *p, const struct person *other)
+{
+	return w->settings.visibility == VISIBILITY_ALL || other->row.role == ROLE_DOCTOR ||
+	       (p->row.role == ROLE_DOCTOR && !p->pending);
+}
+
 bool
 person_sees(const struct world *w, const struct person *p, const struct person *other)
 {
-	bool all = w->settings.visibility == VISIBILITY_ALL ||
-		   (p->row.role == ROLE_DOCTOR && !p->pending);
-
-	return p == other || (!other->pending && (all || other->row.role == ROLE_DOCTOR));
+	return p == other || (!other->pending && sees_such(w, p, other));
 }
 
 struct person *
@@ -67,6 +72,8 @@ model_stir(struct world *w)
 
 		if (look != p->look)
 			p->stirs++;
+		if (p->pending && (p->look & 2U) == 0)
+			p->stirs_seen = p->stirs;
 		p->look = look;
 	}
 }
@@ -76,8 +83,14 @@ model_stirs(const struct world *w, const struct person *p)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < w->people; i++)
-		n += person_sees(w, p, &w->person[i]) ? w->person[i].stirs : 0;
+	for (unsigned i = 0; i < w->people; i++) {
+		const struct person *other = &w->person[i];
+
+		if (person_sees(w, p, other))
+			n += other->stirs;
+		else if (sees_such(w, p, other))
+			n += other->stirs_seen;
+	}
 	return n;
 }
 

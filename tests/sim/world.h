@@ -118,9 +118,10 @@ struct person {
 	/* The model's: what everybody who sees her must be shown. */
 	enum status chosen;
 	bool present;
-	bool pending;	/* or disabled: hidden, as the hub has been told */
-	unsigned stirs; /* how often what can be shown of her has changed */
-	unsigned look;	/* what that was last */
+	bool pending;	     /* or disabled: hidden, as the hub has been told */
+	unsigned stirs;	     /* how often what can be shown of her has changed */
+	unsigned stirs_seen; /* the same until she was hidden last */
+	unsigned look;	     /* what that was last */
 	unsigned clients;
 	int64_t gone_ms; /* when the last client went */
 	unsigned writes; /* of presence, on their way to the store */
@@ -137,6 +138,7 @@ struct person {
 struct client {
 	struct conn_id id; /* 0: not in use */
 	struct person *user;
+	int64_t epoch; /* of its token */
 	bool v1;
 	uint64_t shown_id;
 	bool welcomed;
@@ -193,6 +195,7 @@ struct task {
 	bool v1; /* TASK_CONNECT */
 	bool pending;
 	bool disabled;
+	int64_t epoch; /* TASK_CONNECT: the token's; TASK_CHANGED: the row's */
 	enum err outcome;
 	unsigned said; /* TASK_MESSAGE */
 };
