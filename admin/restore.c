@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin.h"
@@ -17,7 +16,7 @@
 #include "store/store_backup.h"
 #include "store/store_session.h"
 
-enum { PATH_SIZE = CONFIG_TEXT_SIZE + 64, STAMP_SIZE = sizeof("20260101T000000Z") };
+enum { PATH_SIZE = CONFIG_TEXT_SIZE + 64, STAMP_SIZE = sizeof("20260101T000000.000Z") };
 
 struct restoring {
 	struct admin *admin;
@@ -89,15 +88,22 @@ keep_others_out(struct restoring *r)
 }
 
 static void
-remove_with_log(const char *database)
+remove_log(const char *database)
 {
-	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const ends[] = { "-wal", "-shm", "-journal" };
 	char path[PATH_SIZE + 16];
 
 	for (size_t i = 0; i < COUNT_OF(ends); i++) {
 		snprintf(path, sizeof(path), "%s%s", database, ends[i]);
 		unlink(path);
 	}
+}
+
+static void
+remove_with_log(const char *database)
+{
+	unlink(database);
+	remove_log(database);
 }
 
 /* Copies the backup beside the database. */
@@ -230,6 +236,8 @@ make_ready(struct restoring *r)
 		e = store_empty_log(r->store);
 	store_close(r->store);
 	r->store = NULL;
+	if (e == ERR_OK)
+		remove_log(r->database); /* there is nothing in it any more */
 	return complain_of_store(e);
 }
 
@@ -246,27 +254,52 @@ keep(const char *path, const char *end, const char *stamp, char kept[PATH_SIZE])
 	return errno == ENOENT;
 }
 
+/* The time, as part of a file's name. */
+static void
+write_stamp(char out[STAMP_SIZE])
+{
+	char text[RFC3339_SIZE];
+	size_t n = 0;
+
+	clock_rfc3339(clock_wall_ms(), text);
+	for (const char *at = text; *at != '\0'; at++) {
+		if (*at != '-' && *at != ':')
+			out[n++] = *at;
+	}
+	out[n] = '\0';
+}
+
+/* The log of the old database is to be taken away: what it holds goes into the database first,
+ * where that is in order. */
+static void
+settle_old(const struct data_paths *p)
+{
+	struct store *old = NULL;
+
+	if (access(p->database, F_OK) != 0 ||
+	    store_open(p->database, p->store_lock, &old) != ERR_OK)
+		return;
+	(void)!store_empty_log(old); /* or it stays where it is, and is kept with the database */
+	store_close(old);
+}
+
 /* The old database, with its log, and the head get other names beside their own; nothing is taken
  * away before the new one can take their place. */
 static bool
 keep_old(struct restoring *r)
 {
 	const struct data_paths *p = &r->admin->paths;
-	time_t now_s = (time_t)(clock_wall_ms() / 1000);
 	char other[PATH_SIZE];
 	char stamp[STAMP_SIZE];
-	struct tm tm;
 
-	if (gmtime_r(&now_s, &tm) == NULL ||
-	    strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm) == 0)
-		return false;
+	settle_old(p);
+	write_stamp(stamp);
 	return keep(p->database, "-wal", stamp, other) && keep(p->audit_head, "", stamp, other) &&
 	       keep(p->database, "", stamp, r->kept);
 }
 
 /* The head first: one that is behind its database does no harm. An old log beside the new database
- * would, so it goes before that comes; in between stands the old database as of its last
- * checkpoint, and what it was is kept. */
+ * would, so it goes before that comes. */
 static enum admin_exit
 put_in_place(struct restoring *r)
 {
@@ -283,9 +316,8 @@ put_in_place(struct restoring *r)
 	ok = ok && rename(r->database, p->database) == 0;
 	if (ok && file_sync_name(p->database) == ERR_OK)
 		return ADMIN_OK;
-	return complain_of(ADMIN_BROKEN,
-	    "The files in TELEMED_DATA_DIR could not be put in their places: %m. %s",
-	    r->kept[0] == '\0' ? "" : r->kept);
+	return complain_of(
+	    ADMIN_BROKEN, "The files in TELEMED_DATA_DIR could not be put in their places: %m.");
 }
 
 static enum admin_exit

@@ -140,7 +140,7 @@ struct view {
 	struct frame_stem presence;
 };
 
-/* A user who is not known any more. */
+/* A user who is not known, or not to be shown, any more. */
 struct gone {
 	struct user_id id;
 	unsigned told; /* as it was */
@@ -230,6 +230,8 @@ bool member_is_listed(const struct member *m); /* is she shown to those who see 
  * before it is so. */
 void view_changed(struct hub *h, struct member *m);
 void view_forget(struct hub *h, struct member *m); /* M is about to be forgotten */
+void view_hide(struct hub *h, struct member *m);   /* M is hidden now: what changes of her from here
+						      on is nobody else's */
 
 /* M's role, or whether she is hidden, changes to this: she sees others than before. */
 void view_admit(struct hub *h, struct member *m, enum role role, bool hidden);

@@ -102,7 +102,7 @@ member_update(struct hub *h, struct member *m, const struct user *u)
 	m->status = status;
 	view_changed(h, m);
 	if (admitted && m->hidden)
-		view_forget_lists(h); /* nobody who connects now is shown her */
+		view_hide(h, m);
 }
 
 void

@@ -82,15 +82,13 @@ view_admit(struct hub *h, struct member *m, enum role role, bool hidden)
 	view_forget_lists(h); /* one from before this would have a lower one */
 }
 
-void
-view_forget(struct hub *h, struct member *m)
+/* Whoever has M in its list is to be told that she is there no more. */
+static void
+add_gone(struct hub *h, struct member *m)
 {
 	unsigned cap = h->gone_cap == 0 ? 16 : h->gone_cap * 2;
 	struct gone *gone;
 
-	if (!m->changed)
-		return;
-	DL_DELETE2(h->changed, m, changed_prev, changed_next);
 	if (m->told == 0)
 		return;
 	if (h->gone_count == h->gone_cap) {
@@ -102,6 +100,23 @@ view_forget(struct hub *h, struct member *m)
 		h->gone_cap = cap;
 	}
 	h->gone[h->gone_count++] = (struct gone){ m->id, m->told };
+	m->told = 0;
+}
+
+void
+view_forget(struct hub *h, struct member *m)
+{
+	if (!m->changed)
+		return;
+	DL_DELETE2(h->changed, m, changed_prev, changed_next);
+	add_gone(h, m);
+}
+
+void
+view_hide(struct hub *h, struct member *m)
+{
+	add_gone(h, m);
+	view_forget_lists(h); /* nobody who connects now is shown her */
 }
 
 void

@@ -107,7 +107,15 @@ def test_a_certificate_that_no_browser_takes_is_told(stack, coturn, certificate)
     url = f"turns:127.0.0.1:{coturn.tls_port}?transport=tcp"
     (server,) = check(stack, [url], code=1)
     assert "certificate is refused" in server["says"]
-    (server,) = check(stack, [f"turns:127.0.0.1:{coturn.port}?transport=tcp"], code=1)
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        def greet():
+            with plain.accept()[0] as peer:
+                peer.sendall(b"220 hello\r\n")
+                peer.recv(1000)
+        thread = threading.Thread(target=greet)
+        thread.start()
+        (server,) = check(stack, [f"turns:127.0.0.1:{plain.getsockname()[1]}?transport=tcp"], code=1)
+        thread.join()
     assert "TLS" in server["says"]
     other = f"turns:ip6-localhost:{coturn.tls_port}?transport=tcp"  # the certificate is not for this name
     (server,) = check(stack, [other], code=1, SSL_CERT_FILE=str(certificate / "cert"))

@@ -34,9 +34,8 @@ person_is_kept(const struct person *p)
 	return p->present || (person_is_listed(p) && !p->pending);
 }
 
-/* Is OTHER one of those whom P is shown unless they are hidden? */
-static bool
-sees_such(const struct world *w, const struct person *p, const struct person *other)
+bool
+person_sees_such(const struct world *w, const struct person *p, const struct person *other)
 {
 	return w->settings.visibility == VISIBILITY_ALL || other->row.role == ROLE_DOCTOR ||
 	       (p->row.role == ROLE_DOCTOR && !p->pending);
@@ -45,7 +44,7 @@ sees_such(const struct world *w, const struct person *p, const struct person *ot
 bool
 person_sees(const struct world *w, const struct person *p, const struct person *other)
 {
-	return p == other || (!other->pending && sees_such(w, p, other));
+	return p == other || (!other->pending && person_sees_such(w, p, other));
 }
 
 struct person *
@@ -57,7 +56,7 @@ said_to(struct world *w, const struct said *s)
 		return NULL;
 	if (person_sees(w, s->from, to))
 		return to;
-	return s->to_approved && to->row.role == ROLE_DOCTOR ? to : NULL;
+	return s->to_approved && person_sees_such(w, s->from, to) ? to : NULL;
 }
 
 /* After what an event makes true, and before anybody is told. */
@@ -88,7 +87,7 @@ model_stirs(const struct world *w, const struct person *p)
 
 		if (person_sees(w, p, other))
 			n += other->stirs;
-		else if (sees_such(w, p, other))
+		else if (person_sees_such(w, p, other))
 			n += other->stirs_seen;
 	}
 	return n;

@@ -339,6 +339,8 @@ struct person *person_of(struct world *w, struct user_id id); /* NULL: there is 
 bool person_is_listed(const struct person *p);
 bool person_is_kept(const struct person *p); /* must the hub know her for her presence's sake? */
 bool person_sees(const struct world *w, const struct person *p, const struct person *other);
+bool person_sees_such(const struct world *w, const struct person *p,
+    const struct person *other); /* unless they are hidden */
 struct person *said_to(
     struct world *w, const struct said *s); /* NULL: nobody whom its sender sees */
 void model_stir(struct world *w);
