@@ -33,6 +33,7 @@ detail=$(cd "$root" && PATH=$build/admin:$PATH TELEMED_DATA_DIR=$work/data TELEM
 	DRILL=$work/drill.d EMAIL=ann@example.org PASSWORD=password timeout 120 bash -eu "$work/drill" 2>&1)
 code=$?
 echo "$detail" >"$work/drill.out"
+[ $code -eq 0 ] || detail+=$(cat "$work/drill.d/log" 2>&1)
 [ $code -eq 0 ] && grep -qx 'The drill is over.' "$work/drill.out"
 ok 'it runs to its end'
 detail=$(cat "$work/drill.out")
