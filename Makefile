@@ -110,7 +110,7 @@ $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
 
 $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl
 
 .PHONY: tests
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
@@ -118,6 +118,7 @@ tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/s
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
 $(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
@@ -132,6 +133,7 @@ $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(A
 $(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
 $(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
 $(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
+$(BUILD)/tests/fuzz/stun_fuzz: $(call objects,admin/stun.c)
 $(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call objects,ws-relay/gate.c)
 
 $(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a

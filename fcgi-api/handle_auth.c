@@ -161,27 +161,10 @@ throttle(struct request *q, const char *address, const char *account)
 	return refuse_until(q, wait_ms);
 }
 
-/* A login that succeeded leaves no failures behind, but its line in the trail. */
-static enum err
-log_in(struct request *q, const char *account, struct user_id user)
-{
-	struct store *s = q->service->store;
-	enum err e;
-
-	if ((e = store_begin(s)) != ERR_OK)
-		return e;
-	if (q->service->config->auth_rate != 0)
-		e = store_attempt_forget(s, account);
-	if (e == ERR_OK)
-		e = trail_add(q, AUDIT_LOGIN, "ok", user);
-	return store_end(s, e);
-}
-
 /* What stood in the request of one that failed is not recorded, nor anything made from it. */
 static enum err
-log_failure(struct request *q, struct user_id user)
+log_failure(struct request *q, const char *outcome, struct user_id user)
 {
-	const char *outcome = user.v == 0 ? "unknown_account" : "wrong_password";
 
 	return trail_note(q, AUDIT_LOGIN_FAILED, outcome, user);
 }
@@ -198,20 +181,30 @@ write_token(struct request *q, int status, const char *token, const struct accou
 	jw_object_end(&w);
 }
 
+/* In the transaction of what made A known: a session of A begins, and the answer has its token. */
 static enum err
-reply_token(struct request *q, int status, const struct account *a)
+begin_session(struct request *q, int status, const struct account *a)
 {
 	const struct config *c = q->service->config;
+	int ttl_s = c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s;
+	struct claims claims = { .user = a->user.id, .role = a->user.role, .epoch = a->user.epoch };
+	struct session_row row = { .user = a->user.id };
 	struct buf token;
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s, &token);
+	e = token_issue(&q->service->key, &claims, clock_wall_ms() / 1000, ttl_s, &token);
+	if (e == ERR_OK) {
+		memcpy(row.session, claims.session, sizeof(row.session));
+		row.began_s = claims.login_s;
+		row.ends_s = claims.login_s + c->session_max_s;
+		address_write(&q->address, row.source);
+		e = store_session_begin(q->service->store, &row);
+	}
 	if (e == ERR_OK)
 		write_token(q, status, token.data, a);
 	buf_fini(&token);
-	return e;
+	return e == ERR_OK && q->reply.body.failed ? ERR_SYSTEM : e;
 }
 
 /* The answer is made before the commit: a 503 says that nothing was changed. */
@@ -222,9 +215,7 @@ insert_account(struct request *q, struct account *a)
 
 	if (e == ERR_OK)
 		e = trail_add(q, AUDIT_REGISTERED, role_name(a->user.role), a->user.id);
-	if (e == ERR_OK)
-		e = reply_token(q, 201, a);
-	return e == ERR_OK && q->reply.body.failed ? ERR_SYSTEM : e;
+	return e == ERR_OK ? begin_session(q, 201, a) : e;
 }
 
 static enum err
@@ -292,12 +283,46 @@ check_credentials(struct request *q, const char *email, const char *password, st
 	return e;
 }
 
+/* A login that succeeded leaves no failures behind, but its line in the trail. The account is read
+ * again: it took a while to hash, and meanwhile an operator may have disabled her, or set another
+ * password. ERR_DENIED: one has, and *OUTCOME is what the trail says. */
+static enum err
+admit(struct request *q, const char *bucket, struct account *a, const char **outcome)
+{
+	struct store *s = q->service->store;
+	struct account now;
+	enum err e = store_user_by_id(s, a->user.id, &now);
+
+	*outcome = "wrong_password";
+	if (e == ERR_OK && strcmp(now.password_hash, a->password_hash) != 0)
+		return ERR_DENIED;
+	*outcome = "disabled";
+	if (e == ERR_OK && now.user.disabled)
+		return ERR_DENIED;
+	if (e == ERR_OK && q->service->config->auth_rate != 0)
+		e = store_attempt_forget(s, bucket);
+	if (e == ERR_OK)
+		e = trail_add(q, AUDIT_LOGIN, "ok", now.user.id);
+	return e == ERR_OK ? begin_session(q, 200, &now) : e;
+}
+
+static enum err
+log_in(struct request *q, const char *bucket, struct account *a, const char **outcome)
+{
+	enum err e;
+
+	if ((e = store_begin(q->service->store)) != ERR_OK)
+		return e;
+	return store_end(q->service->store, admit(q, bucket, a, outcome));
+}
+
 enum err
 handle_login(struct request *q)
 {
 	char address[BUCKET_SIZE];
 	char account[BUCKET_SIZE];
 	struct account a;
+	const char *outcome;
 	const char *password;
 	const char *email;
 	enum err e;
@@ -311,16 +336,18 @@ handle_login(struct request *q)
 	if ((e = throttle(q, address, account)) != ERR_OK)
 		return e;
 	e = check_credentials(q, email, password, &a);
+	outcome = a.user.id.v == 0 ? "unknown_account" : "wrong_password";
+	if (e == ERR_OK)
+		e = log_in(q, account, &a, &outcome);
 	if (e == ERR_DENIED) {
-		if ((e = log_failure(q, a.user.id)) != ERR_OK)
+		if ((e = log_failure(q, outcome, a.user.id)) != ERR_OK)
 			return e;
 		metric_add(METRIC_LOGINS_REFUSED, 1);
 		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");
 	}
-	if (e != ERR_OK || (e = log_in(q, account, a.user.id)) != ERR_OK)
-		return e;
-	metric_add(METRIC_LOGINS, 1);
-	return reply_token(q, 200, &a);
+	if (e == ERR_OK)
+		metric_add(METRIC_LOGINS, 1);
+	return e;
 }
 
 enum err

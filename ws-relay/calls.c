@@ -281,10 +281,25 @@ calls_restore(struct hub *h, const struct live_call *row)
 		call_want_end(h, call, CALL_SERVER_RESTART, caller->id);
 		return;
 	}
+	/* By an operator, while the relay was away. */
+	if (caller->disabled || callee->disabled)
+		call_want_end(h, call, CALL_REVOKED, caller->disabled ? caller->id : callee->id);
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
 	timer_arm(h, &call->timer, left_ms < 0 ? 0 : left_ms);
 	timer_arm(h, &call->caller.absent_timer, h->settings.call_grace_ms);
 	timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
+}
+
+/* Nobody else is to be told of whose act it was: of the two the caller, as where it lasts too long.
+ */
+void
+calls_end_by_operator(struct hub *h, const struct live_call *call)
+{
+	struct member *caller = member_find(h, call->caller);
+	struct call *live = caller == NULL ? NULL : caller->call;
+
+	if (live != NULL && live->caller.user == caller && strcmp(live->id, call->call_id) == 0)
+		call_want_end(h, live, CALL_REVOKED, caller->id);
 }
 
 void

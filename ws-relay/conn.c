@@ -28,6 +28,7 @@ struct connection {
 	struct user *user; /* until opened() has returned */
 	struct user_id user_id;
 	char *session;
+	int64_t epoch;
 	struct address address;
 	int64_t expires_s;
 	enum close_code close_code;
@@ -126,6 +127,7 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 		return NULL;
 	c->user = malloc(sizeof(*c->user));
 	c->session = strdup(o->session);
+	c->epoch = o->epoch;
 	if (c->user == NULL || c->session == NULL ||
 	    !peers_enter(&t->peers, o->address, &c->peer)) {
 		free(c->user);
@@ -206,6 +208,12 @@ conn_session(const struct connection *c)
 	return c->session;
 }
 
+int64_t
+conn_epoch(const struct connection *c)
+{
+	return c->epoch;
+}
+
 bool
 conn_is_v1(const struct connection *c)
 {
@@ -237,10 +245,11 @@ visit_interval(const struct connection *c, int64_t wall_s)
 }
 
 bool
-conn_renew(struct connection *c, const char *session, int64_t expires_s)
+conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s)
 {
 	if (!str_replace(&c->session, session))
 		return false;
+	c->epoch = epoch;
 	c->expires_s = expires_s;
 	c->warned = false;
 	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));

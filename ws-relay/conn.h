@@ -64,6 +64,7 @@ unsigned conn_table_count_from(const struct conn_table *t, struct address addres
 struct conn_origin {
 	const struct user *user;
 	const char *session; /* of its token */
+	int64_t epoch;	     /* and of its user's sessions, as the token says */
 	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
@@ -82,13 +83,14 @@ const struct user *conn_user(
 struct user_id conn_user_id(const struct connection *c);
 struct address conn_address(const struct connection *c);
 const char *conn_session(const struct connection *c);
+int64_t conn_epoch(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
 uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
 int64_t conn_expires_s(const struct connection *c);
 
-/* The client has a newer token, of SESSION, which ends at EXPIRES_S. False: out of memory, and
- * nothing has changed. */
-bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
+/* The client has a newer token, of SESSION and EPOCH, which ends at EXPIRES_S. False: out of
+ * memory, and nothing has changed. */
+bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s);
 
 /* From the callbacks of libwebsockets. Those that return false want the callback to return -1. */
 void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);

@@ -128,8 +128,7 @@ judge(struct handshake *h, size_t len)
 		refuse(h, v);
 		return;
 	}
-	if (!journal_lookup(
-		r->journal, h->admission.claims.user, h->admission.claims.session, &h->lookup)) {
+	if (!journal_lookup_token(r->journal, &h->admission.claims, &h->lookup)) {
 		refuse(h, unavailable());
 		return;
 	}

@@ -48,8 +48,9 @@ struct member {
 	unsigned conn_count;
 	unsigned writes; /* presence on its way to the store: until it is there, what the store says
 			    of it is old */
-	bool pending;	 /* a doctor whom nobody has approved yet */
-	bool changed;	 /* in hub->changed: since the list was announced */
+	bool hidden;	 /* nobody else is shown her: she waits for approval, or is disabled */
+	bool disabled;
+	bool changed;	       /* in hub->changed: since the list was announced */
 	uint64_t changed_in;   /* the announcement that tells, or told, of her last change */
 	unsigned told;	       /* a bit for each audience that may have her in its list */
 	uint64_t own_revision; /* counts, beside her audience's, what she alone is shown: herself */
@@ -138,7 +139,7 @@ struct view {
 	struct frame_stem presence;
 };
 
-/* A user who is not known any more. */
+/* A user who is not known, or not to be shown, any more. */
 struct gone {
 	struct user_id id;
 	unsigned told; /* as it was */
@@ -228,9 +229,11 @@ bool member_is_listed(const struct member *m); /* is she shown to those who see 
  * before it is so. */
 void view_changed(struct hub *h, struct member *m);
 void view_forget(struct hub *h, struct member *m); /* M is about to be forgotten */
+void view_hide(struct hub *h, struct member *m);   /* M is hidden now: what changes of her from here
+						      on is nobody else's */
 
-/* M's role, or whether she is pending, changes to this: she sees others than before. */
-void view_admit(struct hub *h, struct member *m, enum role role, bool pending);
+/* M's role, or whether she is hidden, changes to this: she sees others than before. */
+void view_admit(struct hub *h, struct member *m, enum role role, bool hidden);
 void view_announce(struct hub *h);     /* makes what hub_presence() gives */
 void view_forget_lists(struct hub *h); /* those that are not the newest */
 void view_init(struct hub *h);
@@ -247,6 +250,7 @@ void calls_start(struct hub *h, struct conn *c, const struct message *m);
 void calls_end(
     struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
 void calls_accept(struct hub *h, struct conn *c, const struct message *m);
+void calls_end_by_operator(struct hub *h, const struct live_call *call);
 void calls_restore(struct hub *h, const struct live_call *row);
 void calls_rung_out(struct hub *h, struct call *call);
 void calls_too_long(struct hub *h, struct call *call);

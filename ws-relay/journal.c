@@ -191,13 +191,21 @@ do_writes(struct journal *jl, struct job_list *writes)
 		write_kept(jl);
 }
 
+/* A session that is ended after this comes as a change, behind it, and what it has let in is
+ * closed.
+ */
 static void
 do_lookup(struct store *s, struct job *j)
 {
+	bool of_token = j->session[0] != '\0';
+	int64_t epoch = j->user.epoch;
+
 	metric_add(METRIC_LOOKUPS, 1);
-	j->outcome = j->session[0] == '\0' ? ERR_OK : store_session_check(s, j->session);
+	j->outcome = of_token ? store_session_check(s, j->session) : ERR_OK;
 	if (j->outcome == ERR_OK)
 		j->outcome = store_user_row(s, j->user.id, &j->user);
+	if (j->outcome == ERR_OK && of_token && (j->user.disabled || j->user.epoch != epoch))
+		j->outcome = ERR_DENIED;
 }
 
 /* Look-ups first: what they read is then older than what the batch brings about, and so is their
@@ -248,6 +256,20 @@ add_revocation(void *context, struct user_id user, const char *session)
 	return ERR_OK;
 }
 
+static enum err
+add_ending(void *context, struct user_id caller, const char *call_id)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_END_CALL;
+	j->call.caller = caller;
+	snprintf(j->call.call_id, sizeof(j->call.call_id), "%s", call_id);
+	list_add(context, j);
+	return ERR_OK;
+}
+
 /* On failure the position stays where it got to, and the next look goes on from there. */
 static void
 read_changes(struct journal *jl)
@@ -265,6 +287,8 @@ read_changes(struct journal *jl)
 	list_init(&changes);
 	if (e == ERR_OK)
 		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
+	if (e == ERR_OK)
+		e = store_calls_to_end(jl->store, &jl->at.ending, add_ending, &changes);
 	publish(jl, &changes);
 	jl->behind = e != ERR_OK;
 }
@@ -430,17 +454,25 @@ journal_note(struct journal *jl, const struct audit_entry *note)
 }
 
 bool
-journal_lookup(struct journal *jl, struct user_id user, const char *session, void *cookie)
+journal_lookup(struct journal *jl, struct user_id user, void *cookie)
+{
+	const struct claims none = { .user = user };
+
+	return journal_lookup_token(jl, &none, cookie);
+}
+
+bool
+journal_lookup_token(struct journal *jl, const struct claims *token, void *cookie)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	if (j == NULL)
 		return false;
 	j->kind = JOB_LOOKUP;
-	j->user.id = user;
+	j->user.id = token->user;
+	j->user.epoch = token->epoch;
 	j->cookie = cookie;
-	if (session != NULL)
-		snprintf(j->session, sizeof(j->session), "%s", session);
+	memcpy(j->session, token->session, sizeof(j->session));
 	submit(jl, j);
 	return true;
 }

@@ -16,10 +16,11 @@ enum { NOTES_RETRY_MS = 5000 };
 enum job_kind {
 	JOB_PERSIST, /* in: persist. out: outcome, user.status */
 	JOB_NOTE,    /* in: note. out: outcome, when it is written; or at the thread's end */
-	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
-			ERR_DENIED: the session was logged out), user */
+	JOB_LOOKUP,  /* in: user.id, session and user.epoch, cookie. out: outcome (ERR_NOT_FOUND: no
+			such user; ERR_DENIED: the session was ended), user */
 	JOB_CHANGED, /* out only: user, a row that has changed */
 	JOB_REVOKED, /* out only: user.id, session: it was logged out */
+	JOB_END_CALL, /* out only: call, by its caller and id: an operator wants it ended */
 };
 
 struct job {
@@ -27,7 +28,8 @@ struct job {
 	struct persist persist;
 	struct address address; /* of JOB_PERSIST: where it was asked for */
 	struct audit_entry note;
-	struct user user;	   /* its status is the chosen one */
+	struct user user; /* its status is the chosen one */
+	struct live_call call;
 	char session[JTI_MAX + 1]; /* empty: none to look at */
 	void *cookie;		   /* the caller's, for JOB_LOOKUP */
 	enum err outcome;
@@ -42,6 +44,7 @@ typedef void journal_wake_fn(void *context);
 struct feed_position {
 	int64_t rev;	    /* of users */
 	int64_t revocation; /* of sessions */
+	int64_t ending;	    /* of calls that an operator wants ended */
 };
 
 /* Starts the thread on STORE, which becomes its own, with what comes after AT still to be told. On
@@ -61,9 +64,10 @@ MUST_USE bool journal_persist(
 /* Where the transaction fails that a note is in, it is tried again until it is written, in one of
  * its own: when another transaction has succeeded, and each NOTES_RETRY_MS. */
 MUST_USE bool journal_note(struct journal *j, const struct audit_entry *note);
-MUST_USE bool journal_lookup(struct journal *j, struct user_id user, const char *session,
-    void *cookie);		      /* SESSION NULL: none */
-void journal_ring(struct journal *j); /* somebody has written */
+MUST_USE bool journal_lookup(struct journal *j, struct user_id user, void *cookie);
+MUST_USE bool journal_lookup_token(
+    struct journal *j, const struct claims *token, void *cookie); /* and is it good still? */
+void journal_ring(struct journal *j);				  /* somebody has written */
 
 /* The results so far, oldest first, linked by next; the caller frees each with free(). */
 struct job *journal_take(struct journal *j);

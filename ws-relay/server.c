@@ -171,6 +171,7 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	const struct conn_origin origin = {
 		.user = user,
 		.session = a->claims.session,
+		.epoch = a->claims.epoch,
 		.address = a->address,
 		.expires_s = a->claims.expires_s,
 		.v1 = a->v1,

@@ -49,16 +49,16 @@ status_from_name(const char *name)
 }
 
 enum audience
-audience_of(enum visibility v, enum role role, bool pending)
+audience_of(enum visibility v, enum role role, bool hidden)
 {
-	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || pending) ? AUDIENCE_DOCTORS
-									  : AUDIENCE_ALL;
+	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || hidden) ? AUDIENCE_DOCTORS
+									 : AUDIENCE_ALL;
 }
 
 bool
-audience_sees(enum audience audience, enum role role, bool pending)
+audience_sees(enum audience audience, enum role role, bool hidden)
 {
-	return !pending && (audience == AUDIENCE_ALL || role == ROLE_DOCTOR);
+	return !hidden && (audience == AUDIENCE_ALL || role == ROLE_DOCTOR);
 }
 
 static bool

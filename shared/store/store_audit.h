@@ -66,6 +66,10 @@ MUST_USE enum err store_audit_seal(
  */
 MUST_USE enum err store_audit_drop(
     struct store *s, const struct audit_mark *from, const struct audit_mark *to);
+/* The last line that stands in the database, or the last that was archived; *OUT is of 0 where
+ * there was never one. Whether it is whole is not looked at. */
+MUST_USE enum err store_audit_last(struct store *s, struct audit_mark *out);
+
 
 /* Reading, for store_open_reader(). Both hold one state of the database until
  * store_audit_reading_end(). */

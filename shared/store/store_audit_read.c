@@ -140,6 +140,14 @@ store_audit_archived(struct store *s, int64_t *out)
 	return e == ERR_INVALID ? ERR_OK : e;
 }
 
+enum err
+store_audit_last(struct store *s, struct audit_mark *out)
+{
+	const struct audit_key none = { .len = AUDIT_KEY_BYTES_MIN };
+
+	return trail_read_tail(s, &none, out);
+}
+
 static enum err
 set_base(struct store *s, const struct audit_sealed *base)
 {

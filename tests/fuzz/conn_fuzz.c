@@ -376,9 +376,11 @@ static void
 make_tokens(void)
 {
 	for (int i = 1; i <= PEOPLE; i++) {
+		struct claims c = { .user = { i }, .role = db_row(i).role };
+
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&relay.key, (struct user_id){ i }, db_row(i).role,
-			 clock_wall_ms() / 1000, 86400, &tokens[i]) == ERR_OK);
+		MUST(token_issue(&relay.key, &c, clock_wall_ms() / 1000, 86400, &tokens[i]) ==
+		     ERR_OK);
 	}
 }
 

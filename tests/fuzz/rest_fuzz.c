@@ -190,6 +190,7 @@ populate(struct store *s)
 {
 	const struct attempt_rate never = { .every_ms = INT64_C(1) << 40, .burst = 1 };
 	const int64_t now_ms = NOW_S * INT64_C(1000);
+	struct claims claims;
 	struct account a;
 
 	MUST(store_begin(s) == ERR_OK);
@@ -202,8 +203,8 @@ populate(struct store *s)
 		MUST(make_hash("correct horse", config.bcrypt_cost, a.password_hash) == ERR_OK);
 		MUST(store_user_create(s, &a, now_ms) == ERR_OK && a.user.id.v == i);
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&service.key, a.user.id, a.user.role, NOW_S, 3600, &tokens[i]) ==
-		     ERR_OK);
+		claims = (struct claims){ .user = a.user.id, .role = a.user.role };
+		MUST(token_issue(&service.key, &claims, NOW_S, 3600, &tokens[i]) == ERR_OK);
 	}
 	MUST(store_call_start(s, "k", (struct user_id){ 3 }, (struct user_id){ 1 }, now_ms) ==
 	     ERR_OK);

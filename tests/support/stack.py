@@ -183,12 +183,22 @@ class Stack:
             text = answer.read()
             return answer.code, json.loads(text) if text else None
 
-    def admin(self, *words, **settings):
-        """telemed-admin with WORDS: (exit code, standard output, standard error)."""
+    def admin(self, *words, typed="", **settings):
+        """telemed-admin with WORDS, and TYPED as its standard input: (exit code, standard output, standard error)."""
         env = {**os.environ, **self.settings, "TELEMED_DATA_DIR": str(self.data), **settings}
-        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True, text=True,
-                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
-        return got.returncode, got.stdout, got.stderr
+        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True,
+                             input=typed.encode() if isinstance(typed, str) else typed, timeout=3 * PATIENCE)
+        return got.returncode, got.stdout.decode(), got.stderr.decode()
+
+    def admin_json(self, *words, typed="", code=0, **settings):
+        """What it answers with --json, and with this exit code and no complaint."""
+        got, out, err = self.admin(*words, "--json", typed=typed, **settings)
+        assert (got, err) == (code, ""), (words, got, out, err)
+        return json.loads(out)
+
+    def login(self, user, password="password"):
+        """(status, answer), on the account of a user that register() made."""
+        return self.rest("POST", "/auth/login", {"email": user.email, "password": password})
 
     def register(self, role, name=None, headers=None):
         """A new user: its id, name, role, and token."""
@@ -197,7 +207,9 @@ class Stack:
         status, got = self.rest("POST", "/auth/register", {"name": name, "email": f"user{self.users}@example.org",
                                                            "password": "password", "role": role}, headers=headers)
         assert status == 201, got
-        return User(self, got["user"]["id"], name, role, got["token"])
+        user = User(self, got["user"]["id"], name, role, got["token"])
+        user.email = got["user"]["email"]
+        return user
 
     def patient(self):
         return self.register("PATIENT")
@@ -213,6 +225,7 @@ class Stack:
 class User:
     def __init__(self, stack, id, name, role, token):
         self.stack, self.id, self.name, self.role, self.token = stack, id, name, role, token
+        self.email = None
 
     async def open(self, token=None, **options):
         """A connection of which nothing is known yet."""

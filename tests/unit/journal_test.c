@@ -111,7 +111,7 @@ ask(struct cast *c, uint64_t n)
 	const struct address nowhere = { 0 };
 
 	assert_true(journal_persist(c->journal, &p, &nowhere));
-	assert_true(journal_lookup(c->journal, c->doctor, "", &cookies[n]));
+	assert_true(journal_lookup(c->journal, c->doctor, &cookies[n]));
 }
 
 static void
