@@ -12,11 +12,11 @@ enum {
 
 struct drain {
 	struct relay *relay;
-	int64_t length_ms;   /* until the last connection is closed */
-	int64_t begun_ms;    /* monotonic; 0: it has not begun */
-	int64_t end_ms;	     /* when it is over, whoever is left */
-	unsigned to_close;   /* connections, as it began */
-	unsigned closed;     /* so far, by it */
+	int64_t length_ms; /* until the last connection is closed */
+	int64_t begun_ms;  /* monotonic; 0: it has not begun */
+	int64_t end_ms;	   /* when it is over, whoever is left */
+	unsigned to_close; /* connections, as it began */
+	unsigned closed;   /* so far, by it */
 };
 
 /* One for R that takes LENGTH_MS: the first half is for who asks whether the relay is ready, such

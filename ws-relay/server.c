@@ -20,7 +20,7 @@
 enum {
 	FD_RESERVE = 64,	/* descriptors for all that is not a client */
 	HANDSHAKES_MAX = 4096,	/* at a time */
-	LIST_INTERVAL_MS = 100, /* between two user lists */
+	LIST_INTERVAL_MS = 200, /* between two user lists */
 	LIST_FRESH_MAX = 256,	/* users: 40 us of work */
 	CALL_MAX_MS = 4 * 3600 * 1000,
 	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */

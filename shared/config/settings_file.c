@@ -78,8 +78,8 @@ read_line(struct settings *s, char *line, unsigned number, char *why)
 		return refuse_line(number, "sets what another one has set", why);
 	if (s->count == SETTINGS_LINES_MAX)
 		return refuse_line(number, "is one too many", why);
-	s->lines[s->count++] =
-	    (struct setting_line){ .name = line, .value = unquoted(line + len + 1) };
+	s->lines[s->count++] = (struct setting_line){ .name = line,
+		.value = unquoted(line + len + 1) };
 	return ERR_OK;
 }
 

@@ -127,8 +127,8 @@ what_is_no_setting_is_refused_by_its_line(void **state)
 		refuse(rows[i].text, strlen(rows[i].text), rows[i].contains);
 	refuse("TELEMED_PORT=99\0\n", 17, "is not text");
 	for (int i = 0; i < SETTINGS_LINES_MAX; i++)
-		snprintf(many + strlen(many), 32, "TELEMED_TEST_%c%c=x\n", 'A' + i / 26,
-		    'A' + i % 26);
+		snprintf(
+		    many + strlen(many), 32, "TELEMED_TEST_%c%c=x\n", 'A' + i / 26, 'A' + i % 26);
 	(void)load(many);
 	strcat(many, "TELEMED_PORT=99\n");
 	refuse(many, strlen(many), "line 65 that is one too many");
