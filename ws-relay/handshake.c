@@ -132,8 +132,6 @@ judge(struct handshake *h, size_t len)
 	if (v.status == 101 && h->head.len > len)
 		v = (struct verdict){ 400, "invalid_request",
 			"Nothing may follow the handshake before its answer" };
-	if (v.status == 101 && r->stopping)
-		v = draining();
 	if (v.status != 101) {
 		refuse(h, v);
 		return;
