@@ -57,6 +57,10 @@ command_fn token_read;
 command_fn turn_check;
 
 /* users.c, change.c */
+/* drain.c */
+command_fn drain_relay;
+
+/* users.c */
 command_fn users_list;
 command_fn users_add;
 command_fn users_approve;

@@ -66,6 +66,8 @@ static const struct command commands[] = {
 	    "do the STUN and TURN servers answer, and take our credentials?" },
 	{ "token", "explain", token_read, ADMIN_BARE, "[--json]",
 	    "reads a token from standard input: what it says, and is it good?" },
+	{ "drain", NULL, drain_relay, ADMIN_WRITES, "[--end] [--json]",
+	    "the relay that runs takes no new calls; with --end, it does again" },
 	{ .run = NULL },
 };
 
@@ -81,16 +83,19 @@ print_usage(FILE *out, const struct command *c)
 static void
 print_help(void)
 {
-	puts("What an operator does to telemed, running or not. Settings are read from the\n"
-	     "environment, as the programs do; TELEMED_DATA_DIR says which telemed.\n");
+	puts("What an operator does to telemed, running or not. Settings are read as the programs\n"
+	     "do, from the environment and TELEMED_SETTINGS_FILE; TELEMED_DATA_DIR says which\n"
+	     "telemed.\n");
 	for (const struct command *c = commands; c->run != NULL; c++) {
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
 	puts("\nExit codes: 0 done; 1 what was checked is not as it should be; 64 the command\n"
 	     "line, or what was typed, is wrong; 65 refused, or an anchor was not checked; 66 no\n"
-	     "database or no such file; 67 no such user, session or call; 74 disk, memory or a\n"
-	     "damaged database; 75 try again later; 78 a bad setting, a database of a newer\n"
+	     "database or no such file; 67 no such user, session or call; 69 no relay runs; 74 "
+	     "disk,\n"
+	     "memory or a damaged database; 75 try again later; 78 a bad setting, a database of a "
+	     "newer\n"
 	     "version, or the audit trail's key is gone or open to others.");
 }
 

@@ -11,12 +11,13 @@
 /* Exit codes, those of sysexits.h: a script can tell what to do from them. */
 enum admin_exit {
 	ADMIN_OK = 0,
-	ADMIN_NO = 1,	     /* what was checked is not as it should be */
-	ADMIN_USAGE = 64,    /* the command line, or what was typed, is wrong */
-	ADMIN_REFUSED = 65,  /* what was asked for does not go with what is there */
-	ADMIN_NO_INPUT = 66, /* there is no database, or no such file */
-	ADMIN_NOBODY = 67,   /* there is no such user, session or call */
-	ADMIN_BROKEN = 74,   /* disk, memory, or the database is damaged */
+	ADMIN_NO = 1,		/* what was checked is not as it should be */
+	ADMIN_USAGE = 64,	/* the command line, or what was typed, is wrong */
+	ADMIN_REFUSED = 65,	/* what was asked for does not go with what is there */
+	ADMIN_NO_INPUT = 66,	/* there is no database, or no such file */
+	ADMIN_NOBODY = 67,	/* there is no such user, session or call */
+	ADMIN_NOT_RUNNING = 69, /* there is no relay that could do it */
+	ADMIN_BROKEN = 74,	/* disk, memory, or the database is damaged */
 	ADMIN_TRY_LATER = 75,
 	ADMIN_CONFIG = 78, /* a setting is bad, or the database is a newer version's */
 };

@@ -159,6 +159,7 @@ token_read(struct admin *a, int argc, char **argv)
 	const struct option options[] = { { "--json", &json, NULL }, { .name = NULL } };
 	const struct verdict *verdict;
 	enum token_fault fault;
+	struct token_keys keys;
 	struct claims claims;
 	enum admin_exit code;
 	enum err e;
@@ -176,8 +177,8 @@ token_read(struct admin *a, int argc, char **argv)
 		return complain(ADMIN_BROKEN, "Standard input cannot be read.");
 	if (e != ERR_OK) /* longer than any, or not text: no part of it counts */
 		text[0] = '\0';
-	e = token_explain(&(struct token_key){ config.secret, config.secret_len }, text,
-	    strlen(text), clock_wall_ms() / 1000, &claims, &fault);
+	keys = token_keys_of(&config);
+	e = token_explain(&keys, text, strlen(text), clock_wall_ms() / 1000, &claims, &fault);
 	explicit_bzero(text, sizeof(text));
 	verdict = &verdicts[fault];
 	if (e == ERR_OK)

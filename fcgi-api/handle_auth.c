@@ -193,7 +193,7 @@ begin_session(struct request *q, int status, const struct account *a)
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_issue(&q->service->key, &claims, clock_wall_ms() / 1000, ttl_s, &token);
+	e = token_issue(&q->service->keys.first, &claims, clock_wall_ms() / 1000, ttl_s, &token);
 	if (e == ERR_OK) {
 		memcpy(row.session, claims.session, sizeof(row.session));
 		row.began_s = claims.login_s;
@@ -370,8 +370,8 @@ handle_refresh(struct request *q)
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_renew(&q->service->key, &q->claims, q->who.user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s, c->session_max_s, &token);
+	e = token_renew(&q->service->keys.first, &q->claims, q->who.user.role,
+	    clock_wall_ms() / 1000, c->token_ttl_s, c->session_max_s, &token);
 	if (e == ERR_OK)
 		write_token(q, 200, token.data, &q->who);
 	buf_fini(&token);

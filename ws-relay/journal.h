@@ -21,6 +21,7 @@ enum job_kind {
 	JOB_CHANGED, /* out only: user, a row that has changed */
 	JOB_REVOKED, /* out only: user.id, session: it was logged out */
 	JOB_END_CALL, /* out only: call, by its caller and id: an operator wants it ended */
+	JOB_DRAIN,    /* out only: drain: an operator wants the relay drained, or no more */
 };
 
 struct job {
@@ -32,6 +33,7 @@ struct job {
 	struct live_call call;
 	char session[JTI_MAX + 1]; /* empty: none to look at */
 	void *cookie;		   /* the caller's, for JOB_LOOKUP */
+	bool drain;
 	enum err outcome;
 	struct job *next;
 };
@@ -45,6 +47,7 @@ struct feed_position {
 	int64_t rev;	    /* of users */
 	int64_t revocation; /* of sessions */
 	int64_t ending;	    /* of calls that an operator wants ended */
+	int64_t drain;	    /* of an operator's orders to drain */
 };
 
 /* Starts the thread on STORE, which becomes its own, with what comes after AT still to be told. On

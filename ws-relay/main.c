@@ -40,7 +40,7 @@ ready(void)
 }
 
 static int
-run(const struct config *c)
+run(struct config *c)
 {
 	struct store *store = NULL;
 	struct data_paths p;
@@ -93,6 +93,7 @@ main(void)
 		return complain(EXIT_PERMANENT, why);
 	config_hide_secrets();
 	log_open("ws-relay", config.log_level);
+	config_warn(&config);
 	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
 	 * stays in the heap. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 10);

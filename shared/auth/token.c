@@ -13,6 +13,13 @@
 
 #define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
+struct token_keys
+token_keys_of(const struct config *c)
+{
+	return (struct token_keys){ .first = { c->secret, c->secret_len },
+		.second = { c->second, c->second_len } };
+}
+
 static enum err
 random_jti(char out[JTI_MAX + 1])
 {
@@ -314,9 +321,17 @@ read_segment(const struct segments *s, struct claims *out)
 	return read_payload(s->payload, (size_t)(s->signature - 1 - s->payload), out);
 }
 
+static enum err
+check_macs(const struct token_keys *keys, const char *token)
+{
+	enum err e = check_mac(&keys->first, token);
+
+	return e == ERR_DENIED && keys->second.len > 0 ? check_mac(&keys->second, token) : e;
+}
+
 /* *FAULT is what is wrong where it is denied. */
 static enum err
-judge(const struct token_key *key, const struct segments *s, int64_t now_s, struct claims *out,
+judge(const struct token_keys *keys, const struct segments *s, int64_t now_s, struct claims *out,
     enum token_fault *fault)
 {
 	enum err e;
@@ -325,7 +340,7 @@ judge(const struct token_key *key, const struct segments *s, int64_t now_s, stru
 	if ((e = check_header(s->token, (size_t)(s->payload - 1 - s->token))) != ERR_OK)
 		return e;
 	*fault = TOKEN_FORGED;
-	if ((e = check_mac(key, s->token)) != ERR_OK)
+	if ((e = check_macs(keys, s->token)) != ERR_OK)
 		return e;
 	*fault = TOKEN_CLAIMS;
 	if ((e = read_segment(s, out)) != ERR_OK)
@@ -340,16 +355,16 @@ judge(const struct token_key *key, const struct segments *s, int64_t now_s, stru
 
 enum err
 token_verify(
-    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out)
+    const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct claims *out)
 {
 	enum token_fault fault;
 	struct segments s;
 
-	return split(text, len, &s) ? judge(key, &s, now_s, out, &fault) : ERR_DENIED;
+	return split(text, len, &s) ? judge(keys, &s, now_s, out, &fault) : ERR_DENIED;
 }
 
 enum err
-token_explain(const struct token_key *key, const char *text, size_t len, int64_t now_s,
+token_explain(const struct token_keys *keys, const char *text, size_t len, int64_t now_s,
     struct claims *out, enum token_fault *fault)
 {
 	struct segments s;
@@ -359,7 +374,7 @@ token_explain(const struct token_key *key, const char *text, size_t len, int64_t
 	*fault = TOKEN_MALFORMED;
 	if (!split(text, len, &s))
 		return ERR_DENIED;
-	e = judge(key, &s, now_s, out, fault);
+	e = judge(keys, &s, now_s, out, fault);
 	if (e == ERR_DENIED && *fault == TOKEN_FORGED && read_segment(&s, out) == ERR_SYSTEM)
 		return ERR_SYSTEM;
 	return e;

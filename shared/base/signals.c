@@ -5,12 +5,13 @@
 static void
 change_mask(int how)
 {
-	sigset_t stop;
+	sigset_t held;
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	(void)sigprocmask(how, &stop, NULL); /* cannot fail */
+	sigemptyset(&held);
+	sigaddset(&held, SIGTERM);
+	sigaddset(&held, SIGINT);
+	sigaddset(&held, SIGHUP);
+	(void)sigprocmask(how, &held, NULL); /* cannot fail */
 }
 
 void

@@ -10,6 +10,7 @@
 #include "schema_003.h"
 #include "schema_004.h"
 #include "schema_005.h"
+#include "schema_006.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
@@ -17,6 +18,7 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_003,
 	schema_004,
 	schema_005,
+	schema_006,
 };
 
 enum err

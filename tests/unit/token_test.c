@@ -33,7 +33,7 @@ claims_are_read(void **state)
 
 	(void)state;
 	mint(&token, TEXT(GOOD_HEADER), TEXT(GOOD_PAYLOAD));
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(c.role, ROLE_DOCTOR);
 	assert_int_equal(c.issued_s, 1800000000);
@@ -241,7 +241,7 @@ issue(int64_t user, enum role role, int64_t ttl_s, struct buf *out)
 {
 	struct claims c = { .user = { user }, .role = role, .epoch = 1700000000123 };
 
-	return token_issue(&key, &c, NOW, ttl_s, out);
+	return token_issue(&keys.first, &c, NOW, ttl_s, out);
 }
 
 static void
@@ -279,17 +279,18 @@ an_issued_token_ends_after_its_time(void **state)
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
 	assert_int_equal(issue(most, ROLE_DOCTOR, 300, &token), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	assert_int_equal(c.user.v, most);
 	assert_int_equal(c.epoch, 1700000000123);
 	assert_int_equal(c.role, ROLE_DOCTOR);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 299, &c), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 300, &c), ERR_DENIED);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 299, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 300, &c), ERR_DENIED);
 	/* A clock that is behind the one that issued it, by as much as is allowed and a second
 	 * more. */
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
 	assert_int_equal(
-	    token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
+	assert_int_equal(
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
 	buf_fini(&token);
 }
 
@@ -304,7 +305,7 @@ no_two_tokens_share_a_jti(void **state)
 	for (size_t i = 0; i < COUNT_OF(c); i++) {
 		buf_clear(&token);
 		assert_int_equal(issue(1, ROLE_DOCTOR, 1, &token), ERR_OK);
-		assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c[i]), ERR_OK);
+		assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c[i]), ERR_OK);
 		for (size_t before = 0; before < i; before++)
 			assert_string_not_equal(c[before].jti, c[i].jti);
 	}
@@ -327,7 +328,7 @@ static void
 what_is_wrong_is_told(void **state)
 {
 	const unsigned char other_secret[32] = { 1 };
-	const struct token_key other = { other_secret, sizeof(other_secret) };
+	const struct token_keys other = { .first = { other_secret, sizeof(other_secret) } };
 	enum token_fault fault;
 	struct claims c;
 	struct buf token;
@@ -335,21 +336,21 @@ what_is_wrong_is_told(void **state)
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
 	assert_int_equal(issue(7, ROLE_DOCTOR, 300, &token), ERR_OK);
-	assert_int_equal(token_explain(&key, token.data, token.len, NOW, &c, &fault), ERR_OK);
+	assert_int_equal(token_explain(&keys, token.data, token.len, NOW, &c, &fault), ERR_OK);
 	assert_int_equal(fault, TOKEN_GOOD);
 	assert_int_equal(
-	    token_explain(&key, token.data, token.len, NOW + 300, &c, &fault), ERR_DENIED);
+	    token_explain(&keys, token.data, token.len, NOW + 300, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_EXPIRED);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(
-	    token_explain(&key, token.data, token.len, NOW - 61, &c, &fault), ERR_DENIED);
+	    token_explain(&keys, token.data, token.len, NOW - 61, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_EARLY);
 	assert_int_equal(token_explain(&other, token.data, token.len, NOW, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_FORGED);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(c.epoch, 1700000000123);
 	assert_int_equal(
-	    token_explain(&key, token.data, token.len - 9, NOW, &c, &fault), ERR_DENIED);
+	    token_explain(&keys, token.data, token.len - 9, NOW, &c, &fault), ERR_DENIED);
 	assert_int_equal(fault, TOKEN_MALFORMED);
 	assert_int_equal(c.user.v, 0);
 	buf_fini(&token);
