@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -67,7 +68,7 @@ run(const struct config *c)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct pool pools[2] = { { .size = cores < 1 ? 1 : (unsigned)cores },
 		{ .size = API_WORKERS } };
-	struct service s = { .config = c, .key = { c->secret, c->secret_len } };
+	struct service s = { .config = c, .key = { c->secret, c->secret_len }, .auth_fd = -1 };
 	int code;
 
 	if (pools[0].size > WORKERS_MAX - API_WORKERS)
@@ -89,6 +90,8 @@ run(const struct config *c)
 			return complain(
 			    EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
+	s.auth_fd = pools[0].fd;
+	metric_set(METRIC_START_TIME, METRIC_OF_API, clock_wall_ms() / 1000);
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
 	    F_INT("auth_workers", pools[0].size));
 	pools_run(pools, 2, serve, &s);

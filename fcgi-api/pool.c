@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proc.h"
+#include "metrics/metrics.h"
 
-enum { STOP_MS = 5000, RESTART_PAUSE_MS = 200 };
+enum { STOP_MS = 5000, RESTART_PAUSE_MS = 200, MEMORY_MS = 5000 };
 
 struct worker {
 	pid_t pid;	    /* 0: none now */
@@ -110,6 +112,22 @@ start_missing(struct worker *workers, unsigned n, worker_fn *run, void *context)
 	}
 }
 
+/* Now and then: what they all take. */
+static void
+note_memory(const struct worker *workers, unsigned n)
+{
+	static int64_t noted_ms = -MEMORY_MS;
+	int64_t now_ms = clock_monotonic_ms();
+	int64_t sum = 0;
+
+	if (now_ms - noted_ms < MEMORY_MS)
+		return;
+	noted_ms = now_ms;
+	for (unsigned i = 0; i < n; i++)
+		sum += workers[i].pid == 0 ? 0 : proc_memory(workers[i].pid);
+	metric_set(METRIC_MEMORY, METRIC_OF_API, sum + proc_memory(0));
+}
+
 /* Waits for one of SIGNALS, a tenth of a second at the most; 0: none came. */
 static int
 wait_signal(const sigset_t *signals)
@@ -158,6 +176,7 @@ pools_run(const struct pool *pools, unsigned count, worker_fn *run, void *contex
 	while (sig != SIGTERM && sig != SIGINT) {
 		(void)reap(workers, n);
 		start_missing(workers, n, run, context);
+		note_memory(workers, n);
 		sig = wait_signal(&signals);
 	}
 	stop_all(workers, n, &signals);

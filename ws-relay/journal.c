@@ -9,13 +9,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "metrics/metrics.h"
 #include "store/store_call.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
 #include "trail.h"
 
-enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, CHANGES_MAX = 256 };
+enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, DESCRIPTORS_MS = 10000, CHANGES_MAX = 256 };
 
 struct job_list {
 	struct job *first;
@@ -27,6 +28,7 @@ struct journal {
 	pthread_mutex_t mutex; /* for what stands until the blank line */
 	pthread_cond_t wanted;
 	struct job_list todo;
+	int64_t todo_us; /* since when the first of them waits */
 	struct job_list done;
 	bool rung;
 	bool stop;
@@ -36,6 +38,7 @@ struct journal {
 	struct feed_position at;
 	bool behind; /* a read has failed: there may be more */
 	int64_t checkpoint_ms;
+	int64_t descriptors_ms;
 	journal_wake_fn *wake;
 	void *context;
 };
@@ -85,7 +88,7 @@ apply(struct store *s, const struct persist *p, int64_t now_ms)
 	case PERSIST_ABSENT:
 		return store_presence_remove(s, p->user);
 	case PERSIST_STATUS:
-		return store_user_set_status(s, p->user, p->status);
+		return store_user_set_status(s, p->user, p->status, NULL);
 	case PERSIST_CALL_START:
 		return store_call_start(s, p->call_id, p->user, p->peer, now_ms);
 	case PERSIST_CALL_ANSWER:
@@ -114,20 +117,25 @@ do_persist(struct store *s, struct job *j, int64_t now_ms)
 
 /* All that is to be stored, in one transaction: it is there as a whole or not at all. */
 static void
-do_batch(struct journal *jl, struct job_list *jobs)
+do_batch(struct journal *jl, struct job_list *jobs, int64_t since_us)
 {
 	int64_t now_ms = clock_wall_ms();
 	enum err e = store_begin(jl->store);
 	bool begun = e == ERR_OK;
+	int64_t count = 0;
 
-	for (struct job *j = jobs->first; j != NULL && e == ERR_OK; j = j->next)
-		e = do_persist(jl->store, j, now_ms);
+	for (struct job *j = jobs->first; j != NULL; j = j->next, count++) {
+		if (e == ERR_OK)
+			e = do_persist(jl->store, j, now_ms);
+	}
 	if (begun)
 		e = store_end(jl->store, e);
-	metric_add(METRIC_BATCHES, 1);
+	metric_add_own(METRIC_BATCHES, 0, 1);
+	metric_observe_own(METRIC_BATCH_JOBS, 0, count);
+	metric_observe_own(METRIC_BATCH_TIME, 0, clock_monotonic_us() - since_us);
 	if (e == ERR_OK)
 		return;
-	metric_add(METRIC_BATCHES_FAILED, 1);
+	metric_add_own(METRIC_BATCHES_FAILED, 0, 1);
 	LOG(LOG_ERROR, "batch_failed", F_STR("outcome", err_name(e)));
 	for (struct job *j = jobs->first; j != NULL; j = j->next)
 		j->outcome = e;
@@ -148,7 +156,7 @@ publish(struct journal *jl, struct job_list *jobs)
 static void
 do_lookup(struct store *s, struct job *j)
 {
-	metric_add(METRIC_LOOKUPS, 1);
+	metric_add_own(METRIC_LOOKUPS, 0, 1);
 	j->outcome = j->session[0] == '\0' ? ERR_OK : store_session_check(s, j->session);
 	if (j->outcome == ERR_OK)
 		j->outcome = store_user_row(s, j->user.id, &j->user);
@@ -157,7 +165,7 @@ do_lookup(struct store *s, struct job *j)
 /* Look-ups first: what they read is then older than what the batch brings about, and so is their
  * place in the order. */
 static void
-do_jobs(struct journal *jl, struct job_list *todo)
+do_jobs(struct journal *jl, struct job_list *todo, int64_t since_us)
 {
 	struct job_list lookups;
 	struct job_list writes;
@@ -173,12 +181,12 @@ do_jobs(struct journal *jl, struct job_list *todo)
 		do_lookup(jl->store, j);
 	publish(jl, &lookups);
 	if (writes.first != NULL)
-		do_batch(jl, &writes);
+		do_batch(jl, &writes, since_us);
 	publish(jl, &writes);
 }
 
 static enum err
-add_change(void *context, const struct user *u)
+add_change(void *context, const struct user *u, const char *request)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -186,12 +194,13 @@ add_change(void *context, const struct user *u)
 		return ERR_SYSTEM;
 	j->kind = JOB_CHANGED;
 	j->user = *u;
+	snprintf(j->request, sizeof(j->request), "%s", request);
 	list_add(context, j);
 	return ERR_OK;
 }
 
 static enum err
-add_revocation(void *context, struct user_id user, const char *session)
+add_revocation(void *context, struct user_id user, const char *session, const char *request)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -200,6 +209,7 @@ add_revocation(void *context, struct user_id user, const char *session)
 	j->kind = JOB_REVOKED;
 	j->user.id = user;
 	snprintf(j->session, sizeof(j->session), "%s", session);
+	snprintf(j->request, sizeof(j->request), "%s", request);
 	list_add(context, j);
 	return ERR_OK;
 }
@@ -223,22 +233,30 @@ read_changes(struct journal *jl)
 		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
 	publish(jl, &changes);
 	jl->behind = e != ERR_OK;
+	metric_set(METRIC_FEED_REVISION, 0, jl->at.rev);
 }
 
+/* What is to be looked at now and then, off the loop. */
 static void
-checkpoint(struct journal *jl)
+look_around(struct journal *jl)
 {
-	if (clock_monotonic_ms() - jl->checkpoint_ms < CHECKPOINT_MS)
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - jl->descriptors_ms >= DESCRIPTORS_MS) {
+		metric_set(METRIC_DESCRIPTORS, METRIC_OF_RELAY, proc_descriptors());
+		jl->descriptors_ms = now_ms;
+	}
+	if (now_ms - jl->checkpoint_ms < CHECKPOINT_MS)
 		return;
 	if (store_checkpoint(jl->store) != ERR_OK)
 		LOG0(LOG_WARN, "checkpoint_failed");
 	jl->checkpoint_ms = clock_monotonic_ms();
 }
 
-/* Waits for work, the doorbell, the end, or until it is time to look; takes the work. False: it is
- * the end. */
+/* Waits for work, the doorbell, the end, or until it is time to look; takes the work, which waits
+ * since *SINCE_US. False: it is the end. */
 static bool
-wait_for_work(struct journal *jl, struct job_list *todo, bool *rung)
+wait_for_work(struct journal *jl, struct job_list *todo, int64_t *since_us, bool *rung)
 {
 	struct timespec until;
 	bool go_on;
@@ -253,6 +271,7 @@ wait_for_work(struct journal *jl, struct job_list *todo, bool *rung)
 			break;
 	}
 	list_move(todo, &jl->todo);
+	*since_us = jl->todo_us;
 	*rung = jl->rung;
 	jl->rung = false;
 	go_on = !jl->stop || todo->first != NULL;
@@ -265,17 +284,18 @@ run(void *context)
 {
 	struct journal *jl = context;
 	struct job_list todo;
+	int64_t since_us;
 	bool rung;
 
 	list_init(&todo);
-	while (wait_for_work(jl, &todo, &rung)) {
+	while (wait_for_work(jl, &todo, &since_us, &rung)) {
 		bool wrote = todo.first != NULL;
 
-		do_jobs(jl, &todo);
+		do_jobs(jl, &todo, since_us);
 		list_init(&todo);
 		if (store_changed(jl->store) || rung || wrote || jl->behind)
 			read_changes(jl);
-		checkpoint(jl);
+		look_around(jl);
 	}
 	return NULL;
 }
@@ -306,8 +326,10 @@ journal_start(struct store *store, struct feed_position at, journal_wake_fn *wak
 		return ERR_SYSTEM;
 	jl->store = store;
 	jl->at = at;
+	metric_set(METRIC_FEED_REVISION, 0, at.rev);
 	jl->wake = wake;
 	jl->context = context;
+	jl->descriptors_ms = -DESCRIPTORS_MS; /* at once */
 	list_init(&jl->todo);
 	list_init(&jl->done);
 	pthread_mutex_init(&jl->mutex, NULL);
@@ -350,6 +372,8 @@ static void
 submit(struct journal *jl, struct job *j)
 {
 	pthread_mutex_lock(&jl->mutex);
+	if (jl->todo.first == NULL)
+		jl->todo_us = clock_monotonic_us();
 	list_add(&jl->todo, j);
 	pthread_cond_signal(&jl->wanted);
 	pthread_mutex_unlock(&jl->mutex);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "auth/token.h"
+#include "base/request_id.h"
 #include "domain/user.h"
 #include "hub.h"
 #include "store/store_audit.h"
@@ -16,8 +17,8 @@ enum job_kind {
 	JOB_NOTE,    /* in: note. out: nothing that anybody waits for */
 	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
 			ERR_DENIED: the session was logged out), user */
-	JOB_CHANGED, /* out only: user, a row that has changed */
-	JOB_REVOKED, /* out only: user.id, session: it was logged out */
+	JOB_CHANGED, /* out only: user, a row that has changed; request */
+	JOB_REVOKED, /* out only: user.id, session: it was logged out; request */
 };
 
 struct job {
@@ -25,9 +26,11 @@ struct job {
 	struct persist persist;
 	struct address address; /* of JOB_PERSIST: where it was asked for */
 	struct audit_entry note;
-	struct user user;	   /* its status is the chosen one */
-	char session[JTI_MAX + 1]; /* empty: none to look at */
-	void *cookie;		   /* the caller's, for JOB_LOOKUP */
+	struct user user;	       /* its status is the chosen one */
+	char session[JTI_MAX + 1];     /* empty: none to look at */
+	char request[REQUEST_ID_SIZE]; /* whose doing it is, by the id of a REST request; "": none
+					  is known */
+	void *cookie;		       /* the caller's, for JOB_LOOKUP */
 	enum err outcome;
 	struct job *next;
 };
