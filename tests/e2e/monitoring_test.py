@@ -53,12 +53,12 @@ def test_prometheus_has_nothing_to_say_against_the_metrics(text):
 
 def test_every_family_is_whole(text):
     """Its help, its type, and its series, all in one place and each once."""
-    seen, family = set(), None
+    told, seen, family = set(), set(), None
     for line in text.splitlines():
         if line.startswith("# HELP "):
             family = line.split()[2]
-            assert len(line.split()) > 3 and family not in seen
-            seen.add(family)
+            assert len(line.split()) > 3 and family not in told
+            told.add(family)
         elif line.startswith("# TYPE "):
             assert line.split()[2] == family
         else:
