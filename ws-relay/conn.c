@@ -50,8 +50,7 @@ struct connection {
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
 	enum close_code close_code;
-	const char *ended_by; /* for METRIC_CLOSES; static; NULL: it goes on */
-	int ended_code;
+	bool counted; /* see ended() */
 	bool ping_due;
 	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
@@ -305,14 +304,13 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	c->newcomer = NULL;
 }
 
-/* The first reason counts. BY is static. */
+/* Counts how C ends, or is about to, once: by whom, and with which close code. */
 static void
 ended(struct connection *c, const char *by, int code)
 {
-	if (c->ended_by != NULL)
-		return;
-	c->ended_by = by;
-	c->ended_code = code;
+	if (!c->counted)
+		metric_add_own(METRIC_CLOSES, metric_series_of(METRIC_CLOSES, by, code), 1);
+	c->counted = true;
 }
 
 void
@@ -321,8 +319,6 @@ conn_closed(struct connection *c)
 	struct conn_table *t = c->table;
 
 	ended(c, "network", NO_CLOSE);
-	metric_add_own(
-	    METRIC_CLOSES, metric_series_of(METRIC_CLOSES, c->ended_by, c->ended_code), 1);
 	wheel_remove(&t->wheel, &c->visit);
 	DL_DELETE(t->open, c);
 	c->wsi = NULL;
