@@ -40,19 +40,21 @@ struct connection {
 	struct lws *wsi;	   /* NULL: not open yet */
 	struct newcomer *newcomer; /* until opened() has returned */
 	struct user_id user_id;
-	bool is_doctor;
 	char *session;
 	struct address address;
 	int64_t expires_s;
-	bool v1;
-	bool warned; /* that its token is about to end */
+	enum close_code close_code;
+	/* Bits, for there may be many thousands of these. */
+	bool v1 : 1;
+	bool is_doctor : 1;
+	bool warned : 1; /* that its token is about to end */
+	bool ping_due : 1;
+	bool peer_closed : 1; /* its close frame has come: nothing after that counts (RFC 6455
+				 5.5.1) */
+	bool counted : 1;     /* see ended() */
 
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
-	enum close_code close_code;
-	bool counted; /* see ended() */
-	bool ping_due;
-	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
 	struct buf message; /* the fragments so far */
 	int64_t message_ms; /* when the first came; 0: none */
