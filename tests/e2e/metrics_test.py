@@ -178,6 +178,8 @@ async def test_messages_by_type_both_ways(stack):
     got = {way: {type: g[f'telemed_messages_{word}_total{{type="{type}"}}'] for type in n[way]}
            for way, word in (("in", "received"), ("out", "sent"))}
     assert got == n
+    await p.newest_list()
+    await d.wait("presence")
     assert g['telemed_messages_sent_total{type="presence"}'] > 0 and g['telemed_messages_sent_total{type="users"}'] > 0
     await d.user.connect(subprotocols=["telemed.v1"])
     assert g['telemed_messages_sent_total{type="welcome"}'] == 1
