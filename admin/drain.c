@@ -30,7 +30,7 @@ is_taken_up(bool active)
 	const struct timespec nap = { .tv_nsec = 20 * 1000000 };
 	int64_t deadline = clock_monotonic_ms() + TAKEN_UP_MS;
 
-	while ((metric_get(METRIC_DRAINING) != 0) != active) {
+	while ((metric_get(METRIC_DRAINING, 0) != 0) != active) {
 		if (clock_monotonic_ms() >= deadline)
 			return false;
 		nanosleep(&nap, NULL);
@@ -41,7 +41,7 @@ is_taken_up(bool active)
 static enum admin_exit
 report(bool active, bool json)
 {
-	int64_t calls = metric_get(METRIC_CALLS_LIVE);
+	int64_t calls = metric_get(METRIC_CALLS_LIVE, 0);
 	struct answer answer;
 
 	if (json) {

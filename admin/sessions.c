@@ -82,7 +82,7 @@ end_one(struct store *s, const char *session, struct user_id *user)
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
 	if ((e = store_session_find(s, session, now_s, &row)) == ERR_OK)
-		e = store_session_revoke(s, row.user, session, row.ends_s, now_s);
+		e = store_session_revoke(s, row.user, session, row.ends_s, now_s, NULL);
 	if (e == ERR_OK)
 		e = admin_note(s, "kick", row.user, 0);
 	if (e == ERR_OK)

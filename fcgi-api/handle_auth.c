@@ -157,7 +157,7 @@ throttle(struct request *q, const char *address, const char *account)
 	}
 	if ((e = trail_note(q, AUDIT_LIMITED, "attempts", nobody)) != ERR_OK)
 		return e;
-	metric_add(METRIC_LOGINS_LIMITED, 1);
+	metric_add(METRIC_LOGINS_LIMITED, 0, 1);
 	return refuse_until(q, wait_ms);
 }
 
@@ -218,19 +218,30 @@ insert_account(struct request *q, struct account *a)
 	return e == ERR_OK ? begin_session(q, 201, a) : e;
 }
 
+/* One that began at START_US. */
+static void
+count_hash(int64_t start_us)
+{
+	metric_observe(METRIC_PASSWORD_TIME, 0, clock_monotonic_us() - start_us);
+}
+
 static enum err
 create_account(struct request *q, struct account *a, const char *password)
 {
 	struct store *s = q->service->store;
 	struct account other;
+	int64_t start_us;
 	enum err e;
 
 	/* Looked up before the slow hash; the table's own constraint decides a race. */
 	e = store_user_by_email(s, a->email, &other);
-	if (e == ERR_NOT_FOUND)
+	if (e == ERR_NOT_FOUND) {
+		start_us = clock_monotonic_us();
 		e = password_hash(password, q->service->config->bcrypt_cost, a->password_hash);
-	else if (e == ERR_OK)
+		count_hash(start_us);
+	} else if (e == ERR_OK) {
 		e = ERR_CONFLICT;
+	}
 	if (e == ERR_OK && (e = store_begin(s)) == ERR_OK)
 		e = store_end(s, insert_account(q, a));
 	return e;
@@ -262,7 +273,7 @@ handle_register(struct request *q)
 		return refuse(q, PROBLEM_EMAIL_TAKEN, "Log in, or register with another email.");
 	if (e != ERR_OK)
 		return e;
-	metric_add(METRIC_REGISTRATIONS, 1);
+	metric_add(METRIC_REGISTRATIONS, 0, 1);
 	return ERR_OK;
 }
 
@@ -273,13 +284,17 @@ static enum err
 check_credentials(struct request *q, const char *email, const char *password, struct account *a)
 {
 	enum err e = store_user_by_email(q->service->store, email, a);
+	int64_t start_us = clock_monotonic_us();
 
 	if (e == ERR_NOT_FOUND) {
 		a->user.id.v = 0;
-		return password_verify_nobody(password, q->service->config->bcrypt_cost);
-	}
-	if (e == ERR_OK)
+		e = password_verify_nobody(password, q->service->config->bcrypt_cost);
+	} else if (e == ERR_OK) {
 		e = password_verify(password, a->password_hash);
+	} else {
+		return e;
+	}
+	count_hash(start_us);
 	return e;
 }
 
@@ -342,11 +357,11 @@ handle_login(struct request *q)
 	if (e == ERR_DENIED) {
 		if ((e = log_failure(q, outcome, a.user.id)) != ERR_OK)
 			return e;
-		metric_add(METRIC_LOGINS_REFUSED, 1);
+		metric_add(METRIC_LOGINS_REFUSED, 0, 1);
 		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");
 	}
 	if (e == ERR_OK)
-		metric_add(METRIC_LOGINS, 1);
+		metric_add(METRIC_LOGINS, 0, 1);
 	return e;
 }
 
@@ -390,7 +405,7 @@ end_session(struct request *q, int64_t last_s)
 
 	if (e != ERR_OK)
 		return e == ERR_DENIED ? ERR_OK : e;
-	e = store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000);
+	e = store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000, q->id);
 	return e == ERR_OK ? trail_add(q, AUDIT_LOGOUT, "ok", c->user) : e;
 }
 

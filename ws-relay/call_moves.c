@@ -10,6 +10,7 @@ to_ringing(struct hub *h, struct call *call)
 	const struct turn_grant grant = turn_grant_to(h, call->caller.user->id);
 	struct user_id callee = call->callee.user->id;
 
+	call->rings_since_ms = h->now_ms;
 	timer_arm(h, &call->timer, h->settings.ring_timeout_ms);
 	for (unsigned i = 0; i < call->starters.count; i++) {
 		const struct asker *a = &call->starters.list[i];

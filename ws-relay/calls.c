@@ -228,6 +228,7 @@ call_accept(struct hub *h, struct call *call, const struct conn *c, const struct
 
 	p->by = c->user->id;
 	p->conn = c->id;
+	p->rang_ms = h->now_ms - call->rings_since_ms;
 	asker_set(&call->answerer, c, m);
 }
 

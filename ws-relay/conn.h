@@ -45,7 +45,8 @@ enum {
 struct conn_events {
 	void *context;
 	void (*opened)(void *context, struct connection *c);
-	void (*message)(void *context, struct connection *c, const char *text, size_t len);
+	void (*message)(void *context, struct connection *c, const char *text, size_t len,
+	    int64_t since_us); /* SINCE_US: when the kernel told of it, clock_monotonic_us() */
 	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
 	struct frame *(*list)(void *context, struct connection *c,
 	    uint64_t *revision); /* the user list, hub_list(); not the caller's; NULL: no memory */
@@ -69,6 +70,7 @@ struct conn_origin {
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
 	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */
+	const char *request;   /* the handshake's id */
 };
 
 /* A connection that has no WebSocket yet; it copies what it needs of O. NULL: the table is full, or
@@ -79,6 +81,9 @@ struct connection *conn_find_id(struct conn_table *t, struct conn_id id); /* NUL
 struct conn_id conn_id_of(const struct connection *c);
 const struct user *conn_user(
     const struct connection *c); /* as it was when it connected; until opened() returns */
+
+/* The handshake's id, for as long. */
+const char *conn_request(const struct connection *c);
 
 struct user_id conn_user_id(const struct connection *c);
 struct address conn_address(const struct connection *c);
@@ -92,9 +97,10 @@ int64_t conn_expires_s(const struct connection *c);
  * memory, and nothing has changed. */
 bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s);
 
-/* From the callbacks of libwebsockets. Those that return false want the callback to return -1. */
+/* From the callbacks of libwebsockets. Those that return false want the callback to return -1.
+ * WOKEN_US is when the loop was told by the kernel, clock_monotonic_us(). */
 void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
-void conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
+void conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us);
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 

@@ -246,9 +246,7 @@ make_welcome(const struct hub *h, const struct conn *c, const struct event *ev)
 	char text[RFC3339_SIZE];
 	struct frame_builder b;
 
-	frame_begin(&b);
-	jw_object(&b.w, NULL);
-	jw_string(&b.w, "type", "welcome");
+	frame_begin(&b, FRAME_WELCOME);
 	view_write_user(m, "user", &b.w);
 	snprintf(text, sizeof(text), "%llx", (unsigned long long)ev->shown_id);
 	jw_string(&b.w, "connectionId", text);

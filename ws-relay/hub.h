@@ -49,6 +49,7 @@ struct persist {
 	enum call_reason reason;
 	struct user_id by;   /* of a call's move: whose act or absence it is */
 	struct conn_id conn; /* on which it was asked for; 0: none */
+	int64_t rang_ms;     /* of an answer: how long it had rung */
 	char call_id[CALL_ID_MAX + 1];
 };
 

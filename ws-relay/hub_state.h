@@ -111,7 +111,8 @@ struct call {
 	uint64_t storing_seq;
 	struct leg caller;
 	struct leg callee;
-	struct timer timer; /* TIMER_RING, then TIMER_CALL_MAX */
+	int64_t rings_since_ms; /* monotonic */
+	struct timer timer;	/* TIMER_RING, then TIMER_CALL_MAX */
 	struct timer end_retry;
 	struct askers starters; /* the call_start that made it, and its repetitions */
 	struct asker answerer;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "auth/token.h"
+#include "base/request_id.h"
 #include "domain/user.h"
 #include "hub.h"
 #include "store/store_audit.h"
@@ -18,8 +19,8 @@ enum job_kind {
 	JOB_NOTE,    /* in: note. out: outcome, when it is written; or at the thread's end */
 	JOB_LOOKUP,  /* in: user.id, session and user.epoch, cookie. out: outcome (ERR_NOT_FOUND: no
 			such user; ERR_DENIED: the session was ended), user */
-	JOB_CHANGED, /* out only: user, a row that has changed */
-	JOB_REVOKED, /* out only: user.id, session: it was logged out */
+	JOB_CHANGED, /* out only: user, a row that has changed; request */
+	JOB_REVOKED, /* out only: user.id, session: it was logged out; request */
 	JOB_END_CALL, /* out only: call, by its caller and id: an operator wants it ended */
 	JOB_DRAIN,    /* out only: drain: an operator wants the relay drained, or no more */
 };
@@ -31,8 +32,10 @@ struct job {
 	struct audit_entry note;
 	struct user user; /* its status is the chosen one */
 	struct live_call call;
-	char session[JTI_MAX + 1]; /* empty: none to look at */
-	void *cookie;		   /* the caller's, for JOB_LOOKUP */
+	char session[JTI_MAX + 1];     /* empty: none to look at */
+	char request[REQUEST_ID_SIZE]; /* whose doing it is, by the id of a REST request; "": none
+					  is known */
+	void *cookie;		       /* the caller's, for JOB_LOOKUP */
 	bool drain;
 	enum err outcome;
 	struct job *next;

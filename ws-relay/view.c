@@ -130,14 +130,12 @@ view_write_user(const struct member *m, const char *key, struct json_writer *w)
 		.pending = m->hidden });
 }
 
-/* The stem of a message of TYPE. */
+/* The stem of a message of KIND. */
 static struct json_writer *
-begin(struct frame_stem *s, const char *type)
+begin(struct frame_stem *s, enum frame_kind kind)
 {
 	frame_stem_fini(s);
-	frame_begin(&s->b);
-	jw_object(&s->b.w, NULL);
-	jw_string(&s->b.w, "type", type);
+	frame_begin(&s->b, kind);
 	return &s->b.w;
 }
 
@@ -145,7 +143,7 @@ static void
 keep_list(struct hub *h, enum audience a)
 {
 	struct view *v = &h->views[a];
-	struct json_writer *w = begin(&v->list, "users");
+	struct json_writer *w = begin(&v->list, FRAME_USERS);
 
 	jw_array(w, "users");
 	for (struct member *m = h->members; m != NULL; m = m->hh.next) {
@@ -231,7 +229,7 @@ static void
 keep_presence(struct hub *h, enum audience a)
 {
 	struct view *v = &h->views[a];
-	struct json_writer *w = begin(&v->presence, "presence");
+	struct json_writer *w = begin(&v->presence, FRAME_PRESENCE);
 
 	jw_array(w, "del");
 	write_gone(h, a, w);

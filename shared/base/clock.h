@@ -8,6 +8,7 @@
  * moment that clock_rfc3339() can write. */
 int64_t clock_wall_ms(void);
 int64_t clock_monotonic_ms(void); /* since some fixed point; never goes back */
+int64_t clock_monotonic_us(void); /* the same point */
 
 enum { RFC3339_SIZE = sizeof("2026-01-01T00:00:00.000Z") };
 

@@ -11,6 +11,7 @@
 #include "schema_004.h"
 #include "schema_005.h"
 #include "schema_006.h"
+#include "schema_007.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
@@ -19,6 +20,7 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_004,
 	schema_005,
 	schema_006,
+	schema_007,
 };
 
 enum err

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 
 /* A user in a live call is BUSY whatever was chosen. */
 #define SHOWN_STATUS                                                                               \
@@ -38,6 +39,7 @@ static const char *const sql[SQL__COUNT] = {
 				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
 	[SQL_USER_SET_STATUS] =
 	    "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2 AND NOT disabled",
+	[SQL_USER_REQUEST] = "UPDATE user SET request = ?2, request_rev = rev WHERE id = ?1",
 	[SQL_ACCOUNTS] = "SELECT " ACCOUNT ", created_ms FROM user WHERE NOT ?1 OR pending "
 			 "ORDER BY id",
 	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
@@ -67,7 +69,8 @@ static const char *const sql[SQL__COUNT] = {
 								   "WHERE state <> 'ENDED' "
 								   "UNION SELECT callee_id FROM "
 								   "call WHERE state <> 'ENDED')",
-	[SQL_CHANGES] = "SELECT " USER("status") ", rev FROM user WHERE rev > ?1 "
+	[SQL_CHANGES] = "SELECT " USER("status") ", rev, CASE WHEN request_rev = rev THEN request "
+						 "END FROM user WHERE rev > ?1 "
 						 "ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
 	[SQL_PRESENCE_ADD] =
@@ -113,13 +116,13 @@ static const char *const sql[SQL__COUNT] = {
 			 "ORDER BY user_id, began_s, session",
 	[SQL_SESSIONS_FORGET] = "DELETE FROM session WHERE ?1 = 0 OR user_id = ?1",
 	[SQL_EPOCH] = "UPDATE user SET epoch = max(epoch + 1, ?2) WHERE ?1 = 0 OR id = ?1",
-	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s) VALUES (?1, "
-			       "?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s, request) "
+			       "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
 	[SQL_SESSION_TRIM] = "DELETE FROM revocation WHERE id IN (SELECT id FROM revocation WHERE "
 			     "expires_s <= ?1 LIMIT 16)",
 	[SQL_SESSION_CHECK] = "SELECT 1 FROM revocation WHERE session = ?1",
 	[SQL_SESSIONS_AFTER] =
-	    "SELECT id, user_id, session FROM revocation WHERE id > ?1 ORDER BY id",
+	    "SELECT id, user_id, session, request FROM revocation WHERE id > ?1 ORDER BY id",
 	[SQL_SESSION_LAST] =
 	    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revocation'",
 	[SQL_DRAIN_GET] = "SELECT number, active FROM drain",
@@ -162,6 +165,12 @@ static const char *const sql[SQL__COUNT] = {
 	    "(SELECT coalesce(max(seq), (SELECT seq FROM audit_base), 0) FROM audit) FROM user",
 };
 
+static bool
+is_busy(int rc)
+{
+	return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+}
+
 enum err
 sql_outcome(struct store *s, int rc, const char *what)
 {
@@ -180,10 +189,10 @@ sql_outcome(struct store *s, int rc, const char *what)
 	/* sqlite3_errmsg() can quote data; the code cannot. */
 	LOG(LOG_ERROR, "store_failed", F_STR("what", what),
 	    F_INT("sqlite", sqlite3_extended_errcode(s->db)), F_STR("means", sqlite3_errstr(rc)));
-	switch (rc & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
+	metric_add(is_busy(rc) ? METRIC_STORE_BUSY : METRIC_STORE_FAILURES, 0, 1);
+	if (is_busy(rc))
 		return ERR_BUSY;
+	switch (rc & 0xff) {
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return ERR_INVALID;

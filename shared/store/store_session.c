@@ -84,8 +84,8 @@ store_sessions_end(struct store *s, struct user_id user, int64_t now_ms)
 }
 
 enum err
-store_session_revoke(
-    struct store *s, struct user_id user, const char *session, int64_t expires_s, int64_t now_s)
+store_session_revoke(struct store *s, struct user_id user, const char *session, int64_t expires_s,
+    int64_t now_s, const char *request)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_SESSION_REVOKE);
 	sqlite3_stmt *trim = sql_get(s, SQL_SESSION_TRIM);
@@ -95,6 +95,7 @@ store_session_revoke(
 	sqlite3_bind_int64(st, 1, user.v);
 	sqlite3_bind_text(st, 2, session, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, expires_s);
+	sqlite3_bind_text(st, 4, request, -1, SQLITE_STATIC);
 	if ((e = sql_run(s, st)) != ERR_OK)
 		return e;
 	sqlite3_bind_text(forget, 1, session, -1, SQLITE_STATIC);
@@ -126,8 +127,10 @@ store_sessions_revoked(struct store *s, int64_t *last, session_fn *fn, void *con
 	sqlite3_bind_int64(st, 1, *last);
 	while ((e = sql_row(s, st)) == ERR_OK) {
 		struct user_id user = { sqlite3_column_int64(st, 1) };
+		const char *request = (const char *)sqlite3_column_text(st, 3);
 
-		if ((e = fn(context, user, (const char *)sqlite3_column_text(st, 2))) != ERR_OK) {
+		if ((e = fn(context, user, (const char *)sqlite3_column_text(st, 2),
+			 request == NULL ? "" : request)) != ERR_OK) {
 			sqlite3_reset(st);
 			return e;
 		}

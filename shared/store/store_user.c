@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/log.h"
+#include "base/request_id.h"
 #include "store/sql.h"
 
 /* Column I as text that fits in SIZE bytes. The schema and the rules keep it so; a row of another
@@ -101,12 +101,18 @@ store_user_of_token(struct store *s, const struct claims *token, struct account 
 }
 
 enum err
-store_user_set_status(struct store *s, struct user_id id, enum status status)
+store_user_set_status(struct store *s, struct user_id id, enum status status, const char *request)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_USER_SET_STATUS);
+	enum err e;
 
 	sqlite3_bind_int64(st, 1, id.v);
 	sqlite3_bind_text(st, 2, status_name(status), -1, SQLITE_STATIC);
+	if ((e = sql_run(s, st)) != ERR_OK || request == NULL || !store_wrote(s))
+		return e;
+	st = sql_get(s, SQL_USER_REQUEST);
+	sqlite3_bind_int64(st, 1, id.v);
+	sqlite3_bind_text(st, 2, request, -1, SQLITE_STATIC);
 	return sql_run(s, st);
 }
 
@@ -223,24 +229,36 @@ store_doctors(struct store *s, user_fn *fn, void *context)
 }
 
 enum err
-store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev)
+store_revision(struct store *s, int64_t *rev)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_REVISION);
 	enum err e;
 
-	/* The revision first: what changes between the two reads comes again as a change, and that
-	 * does no harm. */
 	if ((e = sql_row(s, st)) != ERR_OK)
 		return e;
 	*rev = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
+	return ERR_OK;
+}
+
+enum err
+store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev)
+{
+	enum err e;
+
+	/* The revision first: what changes between the two reads comes again as a change, and that
+	 * does no harm. */
+	if ((e = store_revision(s, rev)) != ERR_OK)
+		return e;
 	return each_user(s, sql_get(s, SQL_LISTED), fn, context);
 }
 
 enum err
-store_users_changed(struct store *s, int64_t *rev, int max, user_fn *fn, void *context, bool *more)
+store_users_changed(
+    struct store *s, int64_t *rev, int max, change_fn *fn, void *context, bool *more)
 {
 	sqlite3_stmt *st = sql_get(s, SQL_CHANGES);
+	char request[REQUEST_ID_SIZE];
 	struct user u;
 	int n = 0;
 	enum err e;
@@ -249,7 +267,8 @@ store_users_changed(struct store *s, int64_t *rev, int max, user_fn *fn, void *c
 	sqlite3_bind_int(st, 2, max);
 	while ((e = sql_row(s, st)) == ERR_OK) {
 		read_user(st, &u);
-		if ((e = fn(context, &u)) != ERR_OK) {
+		copy_text(st, 8, request, sizeof(request));
+		if ((e = fn(context, &u, request)) != ERR_OK) {
 			sqlite3_reset(st);
 			return e;
 		}

@@ -27,9 +27,10 @@ MUST_USE enum err store_user_by_id(
 MUST_USE enum err store_user_of_token(
     struct store *s, const struct claims *token, struct account *out);
 
-/* Sets the chosen status. In a transaction. Of a user who does not exist, or is disabled: nothing.
- */
-MUST_USE enum err store_user_set_status(struct store *s, struct user_id id, enum status status);
+/* Sets the chosen status. In a transaction. Of a user who does not exist: nothing. REQUEST is the
+ * id of the request that asked for it, which goes along with the change; NULL: none did. */
+MUST_USE enum err store_user_set_status(
+    struct store *s, struct user_id id, enum status status, const char *request);
 
 /* Approves a pending doctor. In a transaction. Of anybody else: nothing. */
 MUST_USE enum err store_user_approve(struct store *s, struct user_id id);
@@ -67,10 +68,14 @@ MUST_USE enum err store_user_row(
  * call), and the revision that this is the state of. */
 MUST_USE enum err store_users_listed(struct store *s, user_fn *fn, void *context, int64_t *rev);
 
+/* The revision now: how many changes of users there have been. */
+MUST_USE enum err store_revision(struct store *s, int64_t *rev);
+
 /* The users changed after *REV, oldest change first, at most MAX; moves *REV on. *MORE: there are
- * others. */
+ * others. REQUEST is the id of the request that made the change ("": none). */
+typedef enum err change_fn(void *context, const struct user *u, const char *request);
 MUST_USE enum err store_users_changed(
-    struct store *s, int64_t *rev, int max, user_fn *fn, void *context, bool *more);
+    struct store *s, int64_t *rev, int max, change_fn *fn, void *context, bool *more);
 
 /* Who was connected when the relay last wrote. FN gets only the id. */
 MUST_USE enum err store_presence(struct store *s, user_fn *fn, void *context);

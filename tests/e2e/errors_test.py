@@ -21,6 +21,8 @@ def unlimited():
         yield s
 
 
+SLOW_CLOSES = 'telemed_closes_total{by="server",code="4101"}'
+
 CHAT = '{"type":"chat","id":"m","to":%s,"data":{"message":"x"}}'
 DEEP = '{"type":"chat","id":"m","to":%d,"data":{"message":"x"},"pad":%%s}' % NOBODY
 
@@ -219,12 +221,12 @@ async def test_a_reader_who_stops_4101(unlimited):
     others = await both(unlimited)
     with await in_a_thread(Wire.open, slow) as wire:
         before = unlimited.memory("ws-relay")
-        closed = unlimited.metric("telemed_closed_slow_total")
+        closed = unlimited.metric(SLOW_CLOSES)
         most = [0]
 
         def too_slow(sent):
             most.append(unlimited.memory("ws-relay") - before)
-            return unlimited.metric("telemed_closed_slow_total") > closed
+            return unlimited.metric(SLOW_CLOSES) > closed
 
         filling = asyncio.ensure_future(fill(p, slow, too_slow))
         while not filling.done():
@@ -241,10 +243,10 @@ async def test_a_reader_who_stops_4101(unlimited):
 async def test_for_a_reader_who_stops_the_newest_user_list_takes_the_place_of_the_others(unlimited):
     slow, doctor, p = unlimited.patient(), await unlimited.doctor().connect(), await unlimited.doctor().connect()
     with await in_a_thread(Wire.open, slow) as wire:
-        written = [unlimited.metric("telemed_frame_bytes_sent_total")]
+        written = [unlimited.metric("telemed_message_bytes_sent_total")]
 
         def waits(_):
-            written.append(unlimited.metric("telemed_frame_bytes_sent_total"))
+            written.append(unlimited.metric("telemed_message_bytes_sent_total"))
             return written[-1] - written[-2] < 60000
 
         await fill(p, slow, waits)

@@ -32,6 +32,7 @@ static struct config config = {
 };
 static struct service service = { .config = &config,
 	.keys.first = { (const unsigned char *)"0123456789abcdef0123456789abcdef", 32 },
+	.auth_fd = -1,
 	.paths = { .database = "telemed.db",
 	    .store_lock = "lock",
 	    .relay = "relay",
@@ -307,7 +308,7 @@ check_head(const char *head)
 	}
 	MUST(strncmp(line, "\r\n", 2) == 0);
 	MUST(strcmp(needed(head, "X-Content-Type-Options"), "nosniff") == 0);
-	MUST(strlen(needed(head, "X-Request-Id")) == REQUEST_ID_SIZE - 1);
+	MUST(request_id_ok(needed(head, "X-Request-Id")));
 }
 
 /* RFC 9457, as docs/protocol.md says. */

@@ -139,13 +139,17 @@ class Stack:
     def relay_socket(self):
         return self.data / "run/relay.sock"
 
-    def metric(self, name):
-        """A number of /metrics."""
+    def metrics(self):
+        """All of /metrics, by name and labels: {'telemed_calls': 0.0, 'telemed_connections{role="doctor"}': 1.0, ...}"""
         with urllib.request.urlopen(self.http + "/metrics", timeout=PATIENCE) as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(name + " "):
-                    return int(line.split()[1])
-        raise AssertionError(f"/metrics has no {name}")
+            lines = answer.read().decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def metric(self, name):
+        """A number of /metrics; where only a family is named, the sum of its series."""
+        found = [value for series, value in self.metrics().items() if series == name or series.startswith(name + "{")]
+        assert found, f"/metrics has no {name}"
+        return sum(found)
 
     def sql(self, query, *values):
         """The rows of a question to the database."""

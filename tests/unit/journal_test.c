@@ -145,8 +145,8 @@ what_others_write_meanwhile_is_told(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		ask(c, ++n);
 		snprintf(session, sizeof(session), "session-%u", i);
-		committed(
-		    c->store, store_session_revoke(c->store, c->doctor, session, INT64_MAX, 1));
+		committed(c->store,
+		    store_session_revoke(c->store, c->doctor, session, INT64_MAX, 1, NULL));
 		journal_ring(c->journal);
 		take(c, &t);
 	}

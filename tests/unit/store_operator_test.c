@@ -59,7 +59,7 @@ sessions_are_noted_until_they_end(void **state)
 	assert_int_equal(row.ends_s, NOW_S + 100);
 	assert_string_equal(row.source, "192.0.2.1");
 	assert_int_equal(store_session_find(s, "D", NOW_S, &row), ERR_NOT_FOUND);
-	committed(s, store_session_revoke(s, a, "A", NOW_S + 100, NOW_S));
+	committed(s, store_session_revoke(s, a, "A", NOW_S + 100, NOW_S, NULL));
 	assert_int_equal(store_session_find(s, "A", NOW_S, &row), ERR_NOT_FOUND);
 	assert_string_equal(sessions_of(s, all), "CB");
 	/* Those that are over are dropped by the way. */
@@ -114,7 +114,7 @@ a_disabled_user_is_in_no_list_and_has_no_token(void **state)
 	struct users l = { .n = 0 };
 	struct account a;
 
-	committed(s, store_user_set_status(s, id, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, id, STATUS_ONLINE, NULL));
 	committed(s, store_user_disable(s, id));
 	assert_true(store_wrote(s));
 	assert_int_equal(store_user_by_id(s, id, &a), ERR_OK);
