@@ -32,7 +32,7 @@ register DOCTOR dora
 login='{"email":"dora@example.org","password":"password"}'
 
 # Methods.
-for route in 'GET HEAD OPTIONS:/doctors /auth/me /calls /livez /readyz /metrics' \
+for route in 'GET HEAD OPTIONS:/doctors /auth/me /calls /turn /livez /readyz /metrics /openapi.yaml /asyncapi.yaml' \
 	'POST OPTIONS:/auth/register /auth/login /auth/refresh /auth/logout /doctors/status'; do
 	allowed=${route%%:*}
 	for path in ${route#*:}; do
@@ -172,6 +172,8 @@ raw 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nCon
 ok 'two requests in one go'
 while IFS='|' read -r want code name text; do
 	raw "${text//LEN/Content-Length: ${#login}\\r\\n}"
+	read -r method path _ <<<"$text"
+	record "$method" "$path"
 	expect "$want" "$code"
 	ok "$name"
 done <<EOF_RAW

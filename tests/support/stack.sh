@@ -66,6 +66,8 @@ finish() {
 	stack_stop
 	detail=$("$root/tests/support/findings.py" "$work/stack.err" "$work/data/log/access.log")
 	ok 'the programs have run clean, and their logs tell nothing'
+	[ ! -s "$work/exchanges" ] || detail=$("$root/tests/support/contract.py" "$work/exchanges")
+	ok 'what was asked and answered is in docs/openapi.yaml'
 	if [ $failures -gt 0 ]; then
 		echo '# the last of the log:'
 		tail -n 40 "$work/stack.err" | sed 's/^/# /'
@@ -90,6 +92,23 @@ rest() {
 	body=$(tr -d '\0' <"$work/body" 2>/dev/null)
 	head=$(tr -d '\r' <"$work/head")
 	detail="$method $path got $status: ${body:0:500}"
+	record "$method" "$path" "$body_text"
+}
+
+base64_of() { printf %s "$1" | base64 -w 0; }
+
+# record METHOD PATH [BODY]: the exchange whose answer is in $status, $work/head and $work/body, for finish to judge. Without a BODY
+# that of the request is not judged.
+record() {
+	[ "$status" != 000 ] || return 0
+	local body64=
+	case ${3-} in
+	@*) body64=$(base64 -w 0 "${3#@}") ;;
+	*) body64=$(base64_of "${3-}") ;;
+	esac
+	[ $# -gt 2 ] && body64="\"body64\":\"$body64\"," || body64=
+	printf '{%s"method64":"%s","target64":"%s","status":%d,"head64":"%s","answer64":"%s"}\n' "$body64" "$(base64_of "$1")" \
+		"$(base64_of "$2")" "$status" "$(base64 -w 0 "$work/head")" "$(base64 -w 0 "$work/body")" >>"$work/exchanges"
 }
 
 # field PATH: of the JSON in $body, like .user.id
