@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT, atEnd } from './support.mjs';
 
-const base64 = (data) => Buffer.from(data).toString('base64');
 let file;
 let connections = 0;
 
@@ -17,7 +16,7 @@ function record(what) {
 		file = join(dir, 'exchanges');
 		atEnd(async () => {
 			try {
-				execFileSync('/usr/bin/python3', [join(ROOT, 'tests/support/contract.py'), file], { encoding: 'utf8', stdio: 'pipe' });
+				execFileSync('/usr/bin/python3', [join(ROOT, 'tests/support/contract.py'), '--records', file], { encoding: 'utf8', stdio: 'pipe' });
 			} catch (e) {
 				throw new Error(e.stdout || e.stderr);
 			} finally {
@@ -30,12 +29,11 @@ function record(what) {
 
 async function recordExchange(request) {
 	const response = await request.response();
-	const [headers, answer] = [await response.allHeaders(), await response.body()];
+	const [headers, answer] = [await response.allHeaders(), await response.text()];
 	const { pathname, search } = new URL(request.url());
 	record({
-		method64: base64(request.method()), target64: base64(pathname + search), body64: base64(request.postData() ?? ''),
-		status: response.status(), answer64: base64(answer),
-		head64: base64(Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')),
+		method: request.method(), target: pathname + search, body: request.postData() ?? '', status: response.status(),
+		headers: Object.entries(headers), answer,
 	});
 }
 

@@ -3,15 +3,14 @@
 Connection of each message; take() says what does not agree, a sentence each. What a client sends may be anything, but what the server
 takes must be allowed there, and what it calls bad must not.
 
-contract.py FILE: the same for what others have recorded, a JSON object a line; fails where it finds something. NAME64 is base64.
-    {"method64", "target64", "body64", "status", "head64", "answer64"}        a request; head64 has the header lines of the answer, and
-                                                                              body64 may be left out: it is not judged then
-    {"connection", "v1"}; {"connection", "sent"}; {"connection", "received"}  a WebSocket, and its messages
+contract.py does the same for what others have recorded, and fails where it finds something.
+--records FILE: a JSON object a line, of a request {method, target, body, status, headers, answer} (headers: pairs), of a WebSocket
+    {connection, v1}, or of a message on it {connection, sent} or {connection, received}.
+--fields FILE: each request as seven fields, with a NUL behind each: method, target, 1 where the body is known, body, status, the answer's head, its body.
 
-What was seen of both documents goes into a file in the folder TELEMED_CONTRACT, where there is one, for tests/contract/coverage."""
+What was seen of both documents goes into a file in the folder CONTRACT_SEEN, where there is one, for tests/contract/coverage."""
 
 import atexit
-import base64
 import json
 import os
 import posixpath
@@ -48,7 +47,7 @@ def take():
 
 @atexit.register
 def write_seen():
-    folder = os.environ.get("TELEMED_CONTRACT")
+    folder = os.environ.get("CONTRACT_SEEN")
     if folder and seen:
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".seen", delete=False) as file:
             file.writelines(f"{key}\n" for key in sorted(seen))
@@ -156,7 +155,7 @@ class Rest:
         name, operation, responses = self.responses_for(method, path)
         response = responses.get(str(status), responses["default"])
         for sentence in self.check_answer(response, method, status, headers, answer):
-            found.append(f"{self.document.name}: {method} {path} was answered {status}: {sentence}")
+            found.append(f"{self.document.name}: {method} {path!a} was answered {status}: {sentence}")
         if method != "HEAD":
             self.note(name, str(status) in responses, status, answer)
         if operation is not None:
@@ -197,7 +196,7 @@ class Rest:
         if trouble:
             yield f"{trouble}: {answer[:500]!r}"
         elif kind == "application/problem+json" and value["status"] != status:
-            yield f"its body says {value['status']}"
+            yield f"its body says that it is {value['status']}"
 
     def note(self, name, by_its_status, status, answer):
         problem = read(answer)
@@ -435,25 +434,38 @@ def documented():
     return rest_document().documented() | socket().documented()
 
 
+def records_of(data):
+    return map(json.loads, data.splitlines())
+
+
+def records_of_fields(data):
+    fields = iter(data.decode("utf-8", "surrogateescape").split("\0")[:-1])
+    for method, target, known, body, status, head, answer in zip(*[fields] * 7, strict=True):
+        lines = [line.partition(":")[::2] for line in head.splitlines() if ":" in line]
+        yield {"method": method, "target": target, "body": body if known == "1" else None, "status": int(status), "answer": answer,
+               "headers": [(name.strip(), value.strip()) for name, value in lines]}
+
+
+def as_bytes(text):
+    return text if text is None else text.encode("utf-8", "surrogateescape")
+
+
 def replay(records):
     connections = {}
-    for record in map(json.loads, records):
-        if "method64" in record:
-            parts = {name[:-2]: base64.b64decode(value) for name, value in record.items() if name.endswith("64")}
-            lines = [line.partition(":")[::2] for line in parts["head"].decode("latin-1").splitlines() if ":" in line]
-            rest(parts["method"].decode(), parts["target"].decode(errors="replace"), parts.get("body"), record["status"],
-                 [(name.strip(), value.strip()) for name, value in lines], parts["answer"])
-        elif "v1" in record:
-            connections[record["connection"]] = Connection(record["v1"])
-        elif "sent" in record:
-            connections[record["connection"]].sent(record["sent"])
+    for r in records:
+        if "method" in r:
+            rest(r["method"], r["target"], as_bytes(r["body"]), r["status"], r["headers"], as_bytes(r["answer"]))
+        elif "v1" in r:
+            connections[r["connection"]] = Connection(r["v1"])
+        elif "sent" in r:
+            connections[r["connection"]].sent(r["sent"])
         else:
-            connections[record["connection"]].received(record["received"])
+            connections[r["connection"]].received(r["received"])
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as recorded:
-        replay(recorded)
+    form, name = sys.argv[1:]
+    replay({"--records": records_of, "--fields": records_of_fields}[form](Path(name).read_bytes()))
     sentences = take()
     print("\n".join(sentences))
     sys.exit(bool(sentences))

@@ -66,7 +66,7 @@ finish() {
 	stack_stop
 	detail=$("$root/tests/support/findings.py" "$work/stack.err" "$work/data/log/access.log")
 	ok 'the programs have run clean, and their logs tell nothing'
-	[ ! -s "$work/exchanges" ] || detail=$("$root/tests/support/contract.py" "$work/exchanges")
+	[ ! -s "$work/exchanges" ] || detail=$("$root/tests/support/contract.py" --fields "$work/exchanges")
 	ok 'what was asked and answered is in docs/openapi.yaml'
 	if [ $failures -gt 0 ]; then
 		echo '# the last of the log:'
@@ -95,20 +95,14 @@ rest() {
 	record "$method" "$path" "$body_text"
 }
 
-base64_of() { printf %s "$1" | base64 -w 0; }
-
-# record METHOD PATH [BODY]: the exchange whose answer is in $status, $work/head and $work/body, for finish to judge. Without a BODY
-# that of the request is not judged.
+# record METHOD PATH [BODY]: the exchange whose answer is in $status, $head and $body, for finish to judge. Without a BODY that of the
+# request is not judged.
 record() {
 	[ "$status" != 000 ] || return 0
-	local body64=
-	case ${3-} in
-	@*) body64=$(base64 -w 0 "${3#@}") ;;
-	*) body64=$(base64_of "${3-}") ;;
-	esac
-	[ $# -gt 2 ] && body64="\"body64\":\"$body64\"," || body64=
-	printf '{%s"method64":"%s","target64":"%s","status":%d,"head64":"%s","answer64":"%s"}\n' "$body64" "$(base64_of "$1")" \
-		"$(base64_of "$2")" "$status" "$(base64 -w 0 "$work/head")" "$(base64 -w 0 "$work/body")" >>"$work/exchanges"
+	local known=$(($# > 2)) sent=${3-} answer=$body
+	[[ $sent == @* ]] && sent=$(tr -d '\0' <"${sent#@}")
+	[ "$1" = HEAD ] && answer= # curl has put the head there
+	printf '%s\0' "$1" "$2" $known "$sent" "$status" "$head" "$answer" >>"$work/exchanges"
 }
 
 # field PATH: of the JSON in $body, like .user.id
