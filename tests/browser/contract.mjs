@@ -2,30 +2,28 @@
 // docs/asyncapi.yaml at the end.
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT, atEnd } from './support.mjs';
 
-let file;
+const records = [];
 let connections = 0;
 
-function record(what) {
-	if (file === undefined) {
-		const dir = mkdtempSync(join(tmpdir(), 'telemed-browser.'));
-		file = join(dir, 'exchanges');
-		atEnd(async () => {
-			try {
-				execFileSync('/usr/bin/python3', [join(ROOT, 'tests/support/contract.py'), '--records', file], { encoding: 'utf8', stdio: 'pipe' });
-			} catch (e) {
-				throw new Error(e.stdout || e.stderr);
-			} finally {
-				rmSync(dir, { recursive: true });
-			}
-		});
+const record = (what) => records.push(what);
+
+atEnd(async () => {
+	const dir = mkdtempSync(join(tmpdir(), 'telemed-browser.'));
+	const file = join(dir, 'records');
+	writeFileSync(file, records.map((what) => JSON.stringify(what) + '\n').join(''));
+	try {
+		execFileSync('/usr/bin/python3', [join(ROOT, 'tests/support/contract.py'), '--records', file], { encoding: 'utf8', stdio: 'pipe' });
+	} catch (e) {
+		throw new Error(e.stdout || e.stderr);
+	} finally {
+		rmSync(dir, { recursive: true });
 	}
-	appendFileSync(file, JSON.stringify(what) + '\n');
-}
+});
 
 async function recordExchange(request) {
 	const response = await request.response();

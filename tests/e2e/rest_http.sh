@@ -116,6 +116,9 @@ for how in Content-Length:\ {16384,16385,1048616} 'Transfer-Encoding: chunked'; 
 	esac
 	ok "a body of $how"
 done
+as "$token" POST /doctors/status @"$work/past"
+expect 413 too_large
+ok 'a body of 16,385 bytes, for a doctor'
 for file in past huge; do
 	rest POST /auth/login @"$work/$file" -H 'Transfer-Encoding: chunked'
 	expect 413 too_large
