@@ -34,15 +34,17 @@ PAGE = re.compile(r"/([A-Za-z0-9_-]*[A-Za-z]\.(html|js|css|svg|png))?")
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
+FOUND_MAX = 20
+
 found = []
 seen = set()
 
 
 def take():
-    """What has been found since the last time."""
+    """What has been found since the last time; of very much, the first."""
     taken = list(dict.fromkeys(found))
     found.clear()
-    return taken
+    return taken[:FOUND_MAX] + ([f"and {len(taken) - FOUND_MAX} more"] if len(taken) > FOUND_MAX else [])
 
 
 @atexit.register
