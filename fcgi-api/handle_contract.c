@@ -1,5 +1,5 @@
-/* /openapi.yaml and /asyncapi.yaml: lighttpd serves the files itself, and passes on what is neither GET
- * nor HEAD, for the router to refuse. */
+/* /openapi.yaml and /asyncapi.yaml: lighttpd serves the files itself, and passes on what is neither
+ * GET nor HEAD, for the router to refuse. */
 #include "handlers.h"
 #include "problem.h"
 

@@ -100,7 +100,7 @@ as "$dora" GET /doctors
 expect 503 unavailable
 ok 'without a database there is no list'
 for what in 'GET /auth/me' 'GET /calls' 'GET /turn' 'POST /auth/refresh' 'POST /auth/logout'; do
-	as "$dora" ${what% *} "${what#* }" '' -H 'Content-Length: 0'
+	as "$dora" "${what% *}" "${what#* }" '' -H 'Content-Length: 0'
 	expect 503 unavailable
 	ok "nor is there $what"
 done
