@@ -64,9 +64,9 @@ for _ in {1..20}; do # lighttpd would do it where it has got the answer in one p
 	as "$token" GET /doctors '' -H 'Range: bytes=0-9'
 	expect 200 && json 'set(b) == {"doctors"}' && has_no Accept-Ranges
 	whole=$?
-	[ $whole = 0 ] || break
+	[ "$whole" = 0 ] || break
 done
-[ $whole = 0 ]
+[ "$whole" = 0 ]
 ok 'and comes whole, whatever range is asked for'
 rest FOO /doctors
 expect 501 not_implemented
