@@ -39,8 +39,9 @@ FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%_fuzz)
 # What they share; where libFuzzer is not, something else must call them.
 FUZZ_SHARED := tests/fuzz/fuzz.c tests/fuzz/strict.c $(if $(FUZZ),,tests/fuzz/driver.c)
 FUZZ_SECONDS := 60
-# What the browser tests have from npm; npm writes this file last.
+# What the browser tests and the lint of the contract have from npm; npm writes this file last.
 BROWSER := tests/browser/node_modules/.package-lock.json
+CONTRACT := tests/contract/node_modules/.package-lock.json
 # The bench's own: they share nothing with what they measure.
 BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limit/limit
 
@@ -57,7 +58,7 @@ help:
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make tsan      what has threads, and the end-to-end tests of who uses them, under TSan'
 	@echo 'make valgrind  the end-to-end tests under valgrind: memory, and descriptors left open'
-	@echo 'make lint      format, clang-tidy, gcc -fanalyzer, cppcheck, shellcheck, types, the layers'
+	@echo 'make lint      format, clang-tidy, gcc -fanalyzer, cppcheck, shellcheck, types, the layers, the contract'
 	@echo 'make bench     measure against the peers (tests/bench): BENCH=smoke for a minute, CASES="storm" for some'
 	@echo 'make fuzz      inputs that nobody thought of (tests/fuzz): FUZZ_SECONDS=60 for each target, TARGETS="json hub" for some'
 	@echo 'make sim       the hub under random histories: SEED= N='
@@ -87,7 +88,7 @@ valgrind: deps-valgrind
 	@tests/valgrind/run $(BUILD) $(or $(TESTS),e2e/)
 
 lint: deps-lint
-	@$(MAKE) --no-print-directory -s $(SCHEMAS) $(BROWSER)
+	@$(MAKE) --no-print-directory -s $(SCHEMAS) $(BROWSER) $(CONTRACT)
 	@tests/lint/run $(BUILD)
 
 format:
@@ -181,9 +182,9 @@ soak: whole-MINUTES deps-test
 	@$(MAKE) --no-print-directory -s programs
 	@TELEMED_BUILD=$(BUILD) tests/history/soak.py --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 
-$(BROWSER): tests/browser/package.json tests/browser/package-lock.json
-	@echo 'telemed: npm ci in tests/browser' >&2
-	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+$(BROWSER) $(CONTRACT): tests/%/node_modules/.package-lock.json: tests/%/package.json tests/%/package-lock.json
+	@echo 'telemed: npm ci in tests/$*' >&2
+	cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 
 screenshots: deps-test
 	@$(MAKE) --no-print-directory -s programs $(BROWSER)

@@ -147,8 +147,11 @@ put_reply(struct request *q, FCGX_Stream *out)
 	add_head(q, &head);
 	if (head.failed || (q->reply.body.failed && q->method != HTTP_HEAD)) {
 		q->reply.status = 503;
-		FCGX_PutS("Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\n"
-			  "Content-Type: application/problem+json\r\n\r\n"
+		FCGX_PutS(
+		    "Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\nX-Request-Id: ",
+		    out);
+		FCGX_PutS(q->id, out);
+		FCGX_PutS("\r\nContent-Type: application/problem+json\r\n\r\n"
 			  "{\"type\":\"about:blank\",\"title\":\"The service is unavailable\","
 			  "\"status\":503,\"detail\":\"There is no memory for an answer.\","
 			  "\"code\":\"unavailable\",\"instance\":\"",

@@ -72,10 +72,11 @@ BAD = [
     ('{"type":"call_start","id":"m","to":1,"data":null}', "bad_message", "call_start", "m"),
     ('{"type":"call_start","id":"m","to":1,"data":"c1"}', "bad_message", "call_start", "m"),
     *(('{"type":"%s","id":"m","data":%s}' % (type, data), "bad_message", type, "m")
-      for type in ("call_end", "call_accept", "call_reject")
+      for type in ("call_end", "call_accept", "call_reject", "call_resume")
       for data in ("5", '{"callId":5}', '{"callId":""}', '{"callId":"a b"}', '{"callId":null}')),
-    *(('{"type":"%s","id":"m"}' % type, "bad_message", type, "m") for type in ("call_accept", "call_reject", "set_status")),
+    *(('{"type":"%s","id":"m"}' % type, "bad_message", type, "m") for type in ("call_accept", "call_reject", "call_resume", "set_status", "token_refresh")),
     ('{"type":"call_end","id":"m","data":{"reason":5}}', "bad_message", "call_end", "m"),
+    *(('{"type":"token_refresh","id":"m","data":%s}' % data, "bad_message", "token_refresh", "m") for data in ("{}", '{"token":5}')),
     *(('{"type":"set_status","id":"m","data":%s}' % data, "bad_message", "set_status", "m") for data in (
         "{}", "null", '{"status":"online"}', '{"status":"AWAY"}', '{"status":1}', '{"status":null}', '{"status":"BUSY "}')),
 ]

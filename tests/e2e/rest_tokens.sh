@@ -188,6 +188,17 @@ for second in "Bearer $token" "Bearer $forged" 'Basic eDp4' 'Bearer x'; do
 	expect 400 invalid_request
 	ok "refuses two headers, the second ${second%%.*}"
 done
+for what in 'GET /auth/me' 'POST /auth/refresh' 'POST /auth/logout' 'GET /calls' 'GET /doctors' 'POST /doctors/status' 'GET /turn'; do
+	rest "${what% *}" "${what#* }" '' -H 'Content-Length: 0'
+	expect 401 unauthenticated
+	ok "$what wants a token"
+	rest "${what% *}" "${what#* }" '' -H 'Content-Length: 0' -H "Authorization: Bearer $forged"
+	expect 401 invalid_token
+	ok "$what takes no forged one"
+	rest "${what% *}" "${what#* }" '' -H 'Content-Length: 0' -H "Authorization: Bearer $token" -H "Authorization: Bearer $token"
+	expect 400 invalid_request
+	ok "$what takes no two"
+done
 as "$token.$(printf '%09000d' 0)" GET /auth/me
 expect 431 too_large
 ok 'refuses one of 9 KiB at the edge'

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import contract
 import websockets
 from findings import findings
 
@@ -75,7 +76,7 @@ class Stack:
 
     def __exit__(self, *_):
         self.stop()
-        found = findings(self.log_text())
+        found = contract.take() + findings(self.log_text())
         access = self.data / "log/access.log"
         if access.exists():
             found += findings(access.read_text(errors="replace"))
@@ -142,7 +143,9 @@ class Stack:
     def metrics(self):
         """All of /metrics, by name and labels: {'telemed_calls': 0.0, 'telemed_connections{role="doctor"}': 1.0, ...}"""
         with urllib.request.urlopen(self.http + "/metrics", timeout=PATIENCE) as answer:
-            lines = answer.read().decode().splitlines()
+            text = answer.read()
+            contract.rest("GET", "/metrics", None, answer.status, answer.headers.items(), text)
+            lines = text.decode().splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
     def metric(self, name):
@@ -180,12 +183,13 @@ class Stack:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.http + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as answer:
+            answer = urllib.request.urlopen(request, timeout=PATIENCE)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
             text = answer.read()
-            return answer.code, json.loads(text) if text else None
+        contract.rest(method, path, data, answer.status, answer.headers.items(), text)
+        return answer.status, json.loads(text) if text else None
 
     def admin(self, *words, typed="", **settings):
         """telemed-admin with WORDS, and TYPED as its standard input: (exit code, standard output, standard error)."""
@@ -265,6 +269,8 @@ class Client:
 
     def __init__(self, user, socket):
         self.user, self.socket = user, socket
+        self.contract = contract.Connection(socket.subprotocol == "telemed.v1")
+        contract.rest("GET", "/ws", None, 101, socket.response_headers.raw_items(), b"")
         Client.open.append(self)
         self.got = []
         self.texts = []  # the same, as it came
@@ -278,9 +284,12 @@ class Client:
             async for text in self.socket:
                 self.texts.append(text)
                 self.got.append(json.loads(text))
+                self.contract.received(text)
                 self.changed.set()
         except websockets.ConnectionClosed:
             pass
+        if self.socket.close_rcvd and self.socket.close_rcvd_then_sent is not False:
+            self.contract.closed(self.socket.close_rcvd.code)
         self.changed.set()
 
     async def send(self, type, to=None, id=None, **data):
@@ -291,9 +300,10 @@ class Client:
             message["id"] = id
         if data:
             message["data"] = data
-        await self.socket.send(json.dumps(message))
+        await self.send_text(json.dumps(message))
 
     async def send_text(self, text):
+        self.contract.sent(text)
         await self.socket.send(text)
 
     def find(self, type, match, start):
