@@ -1,6 +1,7 @@
 """A stop in the middle of a start."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +23,8 @@ def waits_for(process, name):
 def test_a_stop_while_it_starts_is_a_stop_as_any(tmp_path, program, stop):
     """It waits for the database, which somebody else holds, and has no handler yet."""
     (tmp_path / "run").mkdir()
-    env = {**os.environ, "TELEMED_DATA_DIR": str(tmp_path), "TELEMED_JWT_SECRET": "x" * 32}
+    env = {**os.environ, "TELEMED_DATA_DIR": str(tmp_path), "TELEMED_JWT_SECRET": "x" * 32, "TELEMED_VISIBILITY": "scoped",
+           "TELEMED_DOCTOR_SIGNUP": "approve"}
     with open(tmp_path / "run/store.lock", "w") as lock, open(tmp_path / "log", "w") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = subprocess.Popen([BUILD / program / program], env=env, stdin=subprocess.DEVNULL, stderr=log)
@@ -34,4 +36,5 @@ def test_a_stop_while_it_starts_is_a_stop_as_any(tmp_path, program, stop):
         finally:
             process.kill()
             process.wait()
-    assert '"event":"started"' in (tmp_path / "log").read_text()
+    [started] = [line for line in map(json.loads, (tmp_path / "log").read_text().splitlines()) if line["event"] == "started"]
+    assert (started["visibility"], started["doctor_signup"]) == ("scoped", "approve")
