@@ -43,7 +43,7 @@ copy(char *out, size_t size, const char *from, size_t len)
 static struct way
 read_url(const char *url)
 {
-	const char *host = strchr(url, ':') + 1;
+	const char *host = url + strcspn(url, ":") + 1;
 	const char *query = strchr(url, '?');
 	bool secure = host[-2] == 's'; /* stuns: and turns: */
 	size_t len = strcspn(host, host[0] == '[' ? "]" : ":?");
