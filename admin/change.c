@@ -131,12 +131,12 @@ do_change(
 	return tell(c, found.user.id, changed, json);
 }
 
-/* The words of a command line: one user, --json, and what MORE is where it is not NULL. */
+/* The words of a command line: one user, --json, and --yes where YES is not NULL. */
 static bool
-read_words(char **argv, bool *json, const struct option *more, struct person *p)
+read_words(char **argv, bool *json, bool *yes, struct person *p)
 {
 	const struct option options[] = { { "--json", json, NULL },
-		more == NULL ? (struct option){ .name = NULL } : *more, { .name = NULL } };
+		{ yes == NULL ? NULL : "--yes", yes, NULL }, { .name = NULL } };
 	const char *who = NULL;
 
 	return options_read(argv, options, &who, 1) == 1 && person_read(who, p);
@@ -207,13 +207,12 @@ enum admin_exit
 users_erase(struct admin *a, int argc, char **argv)
 {
 	bool yes = false;
-	const struct option sure = { "--yes", &yes, NULL };
 	enum admin_exit code;
 	struct person p;
 	bool json = false;
 
 	(void)argc;
-	if (!read_words(argv, &json, &sure, &p))
+	if (!read_words(argv, &json, &yes, &p))
 		return usage_error("Name one user, by an id or an email.");
 	if (!yes)
 		return usage_error("There is no way back from this: say --yes.");

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -59,9 +58,10 @@ check_private(struct checking *c, const char *what, const char *path)
 static void
 check_secret(struct checking *c, const struct config *config)
 {
+	const char *text = getenv("TELEMED_JWT_SECRET");
 	char path[CONFIG_TEXT_SIZE];
 
-	if (getenv("TELEMED_JWT_SECRET") != NULL && getenv("TELEMED_JWT_SECRET")[0] != '\0') {
+	if (text != NULL && text[0] != '\0') {
 		say(c, "secret", IS_FINE, "It stands in TELEMED_JWT_SECRET.");
 	} else if (config->secret_file[0] != '\0') {
 		check_private(c, "secret", config->secret_file);
@@ -106,13 +106,11 @@ check_database(struct checking *c, const struct data_paths *p)
 static void
 check_folder(struct checking *c, const struct config *config, const struct data_paths *p)
 {
-	const struct sockaddr_un longest = { .sun_family = AF_UNIX };
-
 	if (access(config->data_dir, F_OK) != 0)
 		say(c, "data directory", IS_NOTED, "There is none yet: the first start makes it.");
 	else
 		check_private(c, "data directory", config->data_dir);
-	if (strlen(p->doorbell) >= sizeof(longest.sun_path))
+	if (strlen(p->doorbell) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		say(c, "sockets", IS_WRONG,
 		    "TELEMED_DATA_DIR is too long for a Unix socket (107 bytes in all).");
 }

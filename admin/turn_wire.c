@@ -43,7 +43,7 @@ copy(char *out, size_t size, const char *from, size_t len)
 static struct way
 read_url(const char *url)
 {
-	const char *host = strchr(url, ':') + 1;
+	const char *host = url + strcspn(url, ":") + 1;
 	const char *query = strchr(url, '?');
 	bool secure = host[-2] == 's'; /* stuns: and turns: */
 	size_t len = strcspn(host, host[0] == '[' ? "]" : ":?");
@@ -98,7 +98,7 @@ connect_to(const struct way *w, char why[TURN_WHY_SIZE])
 
 /* The certificate must be the host's, as a browser wants it. */
 static bool
-expect_host(SSL *tls, const char *host)
+expect_host(SSL *tls, char *host)
 {
 	X509_VERIFY_PARAM *p = SSL_get0_param(tls);
 
@@ -109,7 +109,7 @@ expect_host(SSL *tls, const char *host)
 }
 
 static bool
-shake_hands(struct turn_wire *w, const char *host, char why[TURN_WHY_SIZE])
+shake_hands(struct turn_wire *w, char *host, char why[TURN_WHY_SIZE])
 {
 	long verdict;
 
@@ -135,7 +135,7 @@ shake_hands(struct turn_wire *w, const char *host, char why[TURN_WHY_SIZE])
 enum err
 turn_open(const char *url, struct turn_wire **out, char why[TURN_WHY_SIZE])
 {
-	const struct way way = read_url(url);
+	struct way way = read_url(url);
 	struct turn_wire *w;
 
 	why[0] = '\0';

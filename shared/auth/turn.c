@@ -36,7 +36,7 @@ turn_credential_make(const struct turn_secret *secret, struct user_id user, int6
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
-	snprintf(out->username, sizeof(out->username), "%lld:%lld", (long long)(now_s + TURN_TTL_S),
+	snprintf(out->username, sizeof(out->username), "%lld:%lld", (long long)now_s + TURN_TTL_S,
 	    (long long)user.v);
 	if (HMAC(EVP_sha1(), secret->text, (int)secret->len, (const unsigned char *)out->username,
 		strlen(out->username), mac, &len) == NULL ||

@@ -35,7 +35,7 @@ missing=
 while read -r line; do
 	words=()
 	for word in $line; do
-		[[ $word =~ ^[a-z][a-z-]*$ ]] && [ ${#words[@]} -lt 2 ] || break
+		if [[ ! $word =~ ^[a-z][a-z-]*$ ]] || [ ${#words[@]} -eq 2 ]; then break; fi
 		words+=("$word")
 	done
 	partial=()
@@ -44,7 +44,8 @@ while read -r line; do
 		partial+=("$word")
 	done
 	grep -qx "\.Cm ${words[*]}" "$page" || missing+="${words[*]} in the man page; "
-	for option in $(grep -o -- '--[a-z-]*' <<<"$line"); do
+	mapfile -t options < <(grep -o -- '--[a-z-]*' <<<"$line")
+	for option in "${options[@]}"; do
 		offers "$option" "${words[@]}" x "$option" || missing+="completion of ${words[*]} $option; "
 		awk -v want=".Cm ${words[*]}" -v option="-${option#--}" '$0 == want { here = 1; next } $0 == ".Nm" || /^\.Sh/ { here = 0 }
 			here && index($0, option) { found = 1 } END { exit !found }' "$page" || missing+="${words[*]} $option in the man page; "

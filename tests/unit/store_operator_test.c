@@ -8,15 +8,15 @@
 #include "store_fixture.h"
 #include "unit.h"
 
-enum { NOW_S = 1800000000 };
+enum { NOW_S = 1800000000, NAMES_SIZE = 400 };
 
 static void
 note(struct store *s, const char *session, struct user_id user, int64_t began_s, int64_t ends_s)
 {
 	struct session_row row = { .user = user, .began_s = began_s, .ends_s = ends_s };
 
-	strcpy(row.session, session);
-	strcpy(row.source, "192.0.2.1");
+	snprintf(row.session, sizeof(row.session), "%s", session);
+	snprintf(row.source, sizeof(row.source), "192.0.2.1");
 	committed(s, store_session_begin(s, &row));
 }
 
@@ -24,14 +24,17 @@ note(struct store *s, const char *session, struct user_id user, int64_t began_s,
 static enum err
 name_one(void *context, const struct session_row *row)
 {
-	strcat(context, row->session);
+	char *names = context;
+	size_t len = strlen(names);
+
+	snprintf(names + len, NAMES_SIZE - len, "%s", row->session);
 	return ERR_OK;
 }
 
 static const char *
 sessions_of(struct store *s, struct user_id user)
 {
-	static char names[400];
+	static char names[NAMES_SIZE];
 
 	names[0] = '\0';
 	assert_int_equal(store_sessions(s, user, NOW_S, name_one, names), ERR_OK);
