@@ -130,7 +130,7 @@ what_is_no_setting_is_refused_by_its_line(void **state)
 		snprintf(
 		    many + strlen(many), 32, "TELEMED_TEST_%c%c=x\n", 'A' + i / 26, 'A' + i % 26);
 	(void)load(many);
-	strcat(many, "TELEMED_PORT=99\n");
+	snprintf(many + strlen(many), 32, "TELEMED_PORT=99\n");
 	refuse(many, strlen(many), "line 65 that is one too many");
 }
 
