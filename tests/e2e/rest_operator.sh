@@ -70,7 +70,7 @@ detail=$(/usr/bin/python3 -c 'import json, sys
 lines = [json.loads(l) for l in open(sys.argv[1], errors="replace")]
 assert len(lines) > 10 and all(l["program"] == "lighttpd" and l["path"] and l["status"] for l in lines)' \
 	"$work/data/log/access.log" 2>&1)
-ok 'and so is every line of lighttpd\''s'
+ok 'and so is every line of the access log'
 
 address=$(hostname -I 2>/dev/null | tr ' ' '\n' | grep -m 1 '^[0-9.]*$')
 if [ -z "$address" ]; then
