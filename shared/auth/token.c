@@ -239,6 +239,17 @@ read_claims(const struct json *payload, struct claims *out)
 	       read_session(payload, out);
 }
 
+/* RFC 7519 4.1.5. No token of ours has a beginning other than its iat. */
+static bool
+has_begun(const struct json *payload, int64_t now_s)
+{
+	const struct json *nbf = json_member(payload, "nbf");
+	int64_t begins_s;
+
+	return nbf == NULL ||
+	       (json_integer(nbf, 0, TIME_MAX, &begins_s) && begins_s <= now_s + TOKEN_SKEW_S);
+}
+
 bool
 claims_hold(const struct claims *c, int64_t now_s)
 {
@@ -255,7 +266,7 @@ check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
 		return e;
 	if (!read_claims(payload, out))
 		e = ERR_DENIED;
-	else if (!claims_hold(out, now_s))
+	else if (!claims_hold(out, now_s) || !has_begun(payload, now_s))
 		e = ERR_DENIED;
 	json_free(payload);
 	return e;

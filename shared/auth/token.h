@@ -44,8 +44,8 @@ MUST_USE enum err token_renew(const struct token_key *key, const struct claims *
 
 /* Reads the token that is the LEN bytes at TEXT. Taken: three base64url segments without padding in
  * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; our MAC; a
- * payload of sub, role, iat, exp and jti with iat <= now + skew and now < exp. ERR_DENIED: anything
- * else. ERR_SYSTEM: out of memory. */
+ * payload of sub, role, iat, exp and jti with iat, and nbf where there is one, <= now + skew, and
+ * now < exp. ERR_DENIED: anything else. ERR_SYSTEM: out of memory. */
 MUST_USE enum err token_verify(
     const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out);
 
