@@ -273,6 +273,7 @@ find_token(struct head *h, unsigned *count)
 	if (h->authorization != NULL &&
 	    strncasecmp(h->authorization, bearer, strlen(bearer)) == 0) {
 		found = h->authorization + strlen(bearer);
+		found += strspn(found, " ");
 		++*count;
 	}
 	while (at = next_item(&protocols, &len), len > 0) {
@@ -325,6 +326,9 @@ check_token(const struct token_keys *keys, struct head *h, int64_t now_s, struct
 	const char *token = find_token(h, &count);
 	enum err e;
 
+	/* What lighttpd makes of two of them. */
+	if (h->authorization != NULL && strchr(h->authorization, ',') != NULL)
+		return verdict(400, "invalid_request", "Send one Authorization header");
 	if (count == 0)
 		return verdict(401, "unauthenticated", "A token is needed");
 	if (count > 1)

@@ -233,7 +233,9 @@ read_claims(const struct json *payload, struct claims *out)
 {
 	const char *sub = json_string(json_member(payload, "sub"));
 	const char *jti = json_string(json_member(payload, "jti"));
+	const struct json *nbf = json_member(payload, "nbf");
 
+	out->begins_s = 0;
 	if (sub == NULL || !json_id(json_member(payload, "sub"), &out->user.v))
 		return false;
 	if (jti == NULL || jti[0] == '\0' || strlen(jti) > JTI_MAX)
@@ -242,6 +244,7 @@ read_claims(const struct json *payload, struct claims *out)
 	out->role = role_from_name(json_string(json_member(payload, "role")));
 	return out->role != ROLE_NONE &&
 	       json_integer(json_member(payload, "iat"), 0, TIME_MAX, &out->issued_s) &&
+	       (nbf == NULL || json_integer(nbf, 0, TIME_MAX, &out->begins_s)) &&
 	       json_integer(json_member(payload, "exp"), 0, TIME_MAX, &out->expires_s) &&
 	       read_session(payload, out);
 }
@@ -249,7 +252,8 @@ read_claims(const struct json *payload, struct claims *out)
 bool
 claims_hold(const struct claims *c, int64_t now_s)
 {
-	return c->issued_s <= now_s + TOKEN_SKEW_S && now_s < c->expires_s;
+	return c->issued_s <= now_s + TOKEN_SKEW_S && c->begins_s <= now_s + TOKEN_SKEW_S &&
+	       now_s < c->expires_s;
 }
 
 static enum err

@@ -35,6 +35,7 @@ struct claims {
 	struct user_id user; /* "sub" */
 	enum role role; /* as it was when the token was made: the database decides what it is now */
 	int64_t issued_s;  /* "iat", Unix time */
+	int64_t begins_s;  /* "nbf" (RFC 7519 4.1.5); 0: it has none, as ours */
 	int64_t expires_s; /* "exp" */
 	char jti[JTI_MAX + 1];
 	/* A session is a login and all tokens that came of it by renewal. */
@@ -56,8 +57,9 @@ MUST_USE enum err token_renew(const struct token_key *key, const struct claims *
 
 /* Reads the token that is the LEN bytes at TEXT. Taken: three base64url segments without padding in
  * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; the MAC of
- * one of KEYS; a payload of sub, role, iat, exp and jti with iat <= now + skew and now < exp.
- * ERR_DENIED: anything else. ERR_SYSTEM: out of memory. */
+ * one of KEYS; a payload of sub, role, iat, exp and jti with iat, and nbf where there is one, <=
+ * now
+ * + skew, and now < exp. ERR_DENIED: anything else. ERR_SYSTEM: out of memory. */
 MUST_USE enum err token_verify(
     const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct claims *out);
 
@@ -78,5 +80,5 @@ enum token_fault {
 MUST_USE enum err token_explain(const struct token_keys *keys, const char *text, size_t len,
     int64_t now_s, struct claims *out, enum token_fault *fault);
 
-/* Of a token that was verified: is it good at NOW_S? iat <= now + skew and now < exp. */
+/* Of a token that was verified: is it good at NOW_S? iat and nbf <= now + skew, and now < exp. */
 bool claims_hold(const struct claims *c, int64_t now_s);
