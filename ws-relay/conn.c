@@ -364,7 +364,7 @@ conn_close(struct connection *c, enum close_code code)
 	if (c->close_code != CLOSE_NONE)
 		return;
 	c->close_code = code;
-	ended(c, "server", code);
+	ended(c, "server", (int)code);
 	if (drops_queue(code))
 		outbox_fini(&c->outbox);
 	buf_fini(&c->message);
@@ -593,7 +593,7 @@ conn_peer_closes(struct connection *c, const void *payload, size_t len)
 		ended(c, "client", len == 0 ? NO_STATUS : close_code_in(payload));
 		return true;
 	}
-	ended(c, "server", fault);
+	ended(c, "server", (int)fault);
 	lws_close_reason(c->wsi, (enum lws_close_status)fault, NULL, 0);
 	return false;
 }
