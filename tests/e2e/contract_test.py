@@ -16,7 +16,7 @@ BY_LIGHTTPD = [*OWN[2:], ("Content-Type", "application/problem+json")]
 USER = {"id": 7, "name": "Ann", "role": "PATIENT", "status": "ONLINE"}
 SELF = {**USER, "email": "ann@example.org"}
 ANN = {"name": "Ann", "email": "ann@example.org", "password": "correct horse", "role": "PATIENT"}
-TOKEN = "a.b.c"
+SESSION = {"token": "a.b.c", "user": SELF}
 
 
 def problem(status, code, instance="0123456789abcdef", **more):
@@ -50,8 +50,8 @@ GOOD = [
     ("HEAD", "/auth/me", 401, PROBLEM + [("WWW-Authenticate", 'Bearer realm="telemed"')], None),
     ("GET", "/calls?limit=100", 200, JSON, {"calls": []}),
     ("POST", "/auth/logout", 204, OWN, None),
-    ("POST", "/auth/register", 201, JSON, {"token": TOKEN, "user": SELF}, ANN),
-    ("POST", "/auth/register", 201, JSON, {"token": TOKEN, "user": SELF}, {**ANN, "name": f" {100 * 'ä'}\t", "password": "ääää", "x": 1}),
+    ("POST", "/auth/register", 201, JSON, SESSION, ANN),
+    ("POST", "/auth/register", 201, JSON, SESSION, {**ANN, "name": f" {100 * 'ä'}\t", "password": "ääää", "x": 1}),
     ("POST", "/auth/register", 400, PROBLEM, faults("password"), {**ANN, "password": 73 * "x"}),
     ("POST", "/auth/register", 400, PROBLEM, faults("password"), {**ANN, "password": 37 * "ä"}),
     ("POST", "/auth/register", 400, PROBLEM, faults("name"), {**ANN, "name": f" {101 * 'x'} "}),
@@ -81,12 +81,13 @@ BAD = [
     ("'email'", ("GET", "/auth/me", 200, JSON, {"user": USER})),
     ("status", ("GET", "/auth/me", 200, JSON, {"user": {**SELF, "status": "AWAY"}})),
     ("one of", ("GET", "/auth/me", 401, PROBLEM + [("WWW-Authenticate", 'Bearer realm="telemed"')], problem(401, "teapot"))),
-    ("must be same as const definition: 503", ("POST", "/auth/login", 503, PROBLEM + [("Retry-After", "2")], {**problem(503, "unavailable"), "status": 403})),
+    ("must be same as const definition: 503", ("POST", "/auth/login", 503, PROBLEM + [("Retry-After", "2")], problem(403, "unavailable"))),
+    ("its body says that it is 411", ("POST", "/auth/login", 417, BY_LIGHTTPD, problem(411, "length_required", "lighttpd"))),
     ("its Content-Type is 'text/html'", ("GET", "/auth/me", 200, [*OWN, ("Content-Type", "text/html")], {"user": SELF})),
     ("it is not JSON", ("GET", "/auth/me", 200, JSON, b'{"user":NaN}')),
     ("it has a body", ("POST", "/auth/logout", 204, OWN, {})),
-    ("has taken what it does not allow", ("POST", "/auth/register", 201, JSON, {"token": TOKEN, "user": SELF}, {**ANN, "role": "ADMIN"})),
-    ("has taken what it does not allow", ("POST", "/auth/register", 201, JSON, {"token": TOKEN, "user": SELF}, {**ANN, "password": "1234567"})),
+    ("has taken what it does not allow", ("POST", "/auth/register", 201, JSON, SESSION, {**ANN, "role": "ADMIN"})),
+    ("has taken what it does not allow", ("POST", "/auth/register", 201, JSON, SESSION, {**ANN, "password": "1234567"})),
     ("has taken what it does not allow", ("GET", "/calls?limit=101", 200, JSON, {"calls": []})),
     ("has refused what it allows", ("POST", "/auth/register", 400, PROBLEM, faults("name"), ANN)),
     ("has refused what it allows", ("GET", "/calls?limit=100", 400, PROBLEM, faults("limit"))),

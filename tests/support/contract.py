@@ -6,7 +6,8 @@ takes must be allowed there, and what it calls bad must not.
 contract.py does the same for what others have recorded, and fails where it finds something.
 --records FILE: a JSON object a line, of a request {method, target, body, status, headers, answer} (headers: pairs), of a WebSocket
     {connection, v1}, or of a message on it {connection, sent} or {connection, received}.
---fields FILE: each request as seven fields, with a NUL behind each: method, target, 1 where the body is known, body, status, the answer's head, its body.
+--fields FILE: each request as seven fields, with a NUL behind each: method, target, 1 where the body is known, body, status, the
+    answer's head, its body.
 
 What was seen of both documents goes into a file in the folder CONTRACT_SEEN, where there is one, for tests/contract/coverage."""
 
