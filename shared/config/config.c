@@ -35,6 +35,9 @@ static const char *const signups[] = { "open", "approve", NULL };
 static const struct setting settings[] = {
 	{ "TELEMED_PORT", INT, START, AT(port), "8080", 1, 65535, NULL },
 	{ "TELEMED_BIND", ADDRESS, START, AT(bind), "127.0.0.1", 0, 0, NULL },
+	{ "TELEMED_HTTP_WORKERS", INT, START, AT(http_workers), "0", 0, 64, NULL },
+	{ "TELEMED_HTTP_DESCRIPTORS", INT, START, AT(http_descriptors), "65536", 1024, 1 << 20,
+	    NULL },
 	{ "TELEMED_TRUSTED_PROXY", ADDRESS, START, AT(trusted_proxy), "", 0, 0, NULL },
 	{ "TELEMED_DATA_DIR", TEXT, START, AT(data_dir), "var", 0, 0, NULL },
 	{ "TELEMED_JWT_SECRET_FILE", TEXT, LIVE, AT(secret_file), "", 0, 0, NULL },
