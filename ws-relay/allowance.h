@@ -15,10 +15,10 @@ enum {
 struct allowance {
 	int64_t left;	    /* thousandths of a token; most messages cost one */
 	int64_t topped_ms;  /* when that was so */
-	int refused;	    /* messages past it, one after another */
-	int64_t refused_ms; /* the last of them */
-	int bad;	    /* messages since bad_ms that broke the rules */
+	int64_t refused_ms; /* the last message past it */
 	int64_t bad_ms;
+	int refused; /* messages past it, one after another */
+	int bad;     /* messages since bad_ms that broke the rules */
 };
 
 enum allowed {

@@ -32,6 +32,12 @@ struct newcomer {
 	char request[REQUEST_ID_SIZE];
 };
 
+/* A message of which not all has come. */
+struct fragments {
+	struct buf text; /* so far */
+	int64_t since_ms;
+};
+
 struct connection {
 	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
@@ -57,9 +63,8 @@ struct connection {
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
 
-	struct buf message; /* the fragments so far */
-	int64_t message_ms; /* when the first came; 0: none */
-	int64_t heard_ms;   /* the last byte from the peer */
+	struct fragments *fragments; /* NULL: none */
+	int64_t heard_ms;	     /* the last byte from the peer */
 
 	struct allowance allowance;
 
@@ -185,8 +190,15 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 	c->expires_s = o->expires_s;
 	c->v1 = o->v1;
 	c->close_code = o->close;
-	buf_init(&c->message, MESSAGE_BYTES_MAX);
 	return c;
+}
+
+static void
+fragments_free(struct fragments *f) /* NULL is fine */
+{
+	if (f != NULL)
+		buf_fini(&f->text);
+	free(f);
 }
 
 void
@@ -200,7 +212,7 @@ conn_free(struct connection *c)
 	t->free_list[t->free_count++] = i;
 	count_in(t, c, -1);
 	outbox_fini(&c->outbox);
-	buf_fini(&c->message);
+	fragments_free(c->fragments);
 	free(c->newcomer);
 	free(c->session);
 	free(c);
@@ -367,8 +379,8 @@ conn_close(struct connection *c, enum close_code code)
 	ended(c, "server", (int)code);
 	if (drops_queue(code))
 		outbox_fini(&c->outbox);
-	buf_fini(&c->message);
-	c->message_ms = 0;
+	fragments_free(c->fragments);
+	c->fragments = NULL;
 	if (c->wsi == NULL)
 		return;
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, BACKSTOP_S);
@@ -505,27 +517,46 @@ conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
 		drop(c, "network");
 }
 
+/* Adds LEN bytes to a message, which may begin with them. False: out of memory; C is being closed.
+ */
+static bool
+keep_fragment(struct connection *c, const void *data, size_t len, int64_t now_ms)
+{
+	if (c->fragments == NULL && (c->fragments = malloc(sizeof(*c->fragments))) != NULL) {
+		buf_init(&c->fragments->text, MESSAGE_BYTES_MAX);
+		c->fragments->since_ms = now_ms;
+		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
+	}
+	if (c->fragments != NULL)
+		buf_add(&c->fragments->text, data, len);
+	if (c->fragments != NULL && !c->fragments->text.failed)
+		return true;
+	conn_close(c, CLOSE_INTERNAL);
+	return false;
+}
+
 /* The fragments so far and LEN bytes more are a whole message. */
 static void
 deliver(struct connection *c, const void *data, size_t len, int64_t woken_us)
 {
 	struct conn_table *t = c->table;
+	struct fragments *f = c->fragments;
 
-	if (c->message.len > 0) { /* else the usual case: one frame, in one piece */
-		buf_add(&c->message, data, len);
-		data = c->message.data;
-		len = c->message.len;
+	if (f != NULL) { /* else the usual case: one frame, in one piece */
+		if (!keep_fragment(c, data, len, woken_us / 1000))
+			return;
+		data = f->text.data;
+		len = f->text.len;
+		c->fragments = NULL;
 	}
-	if (c->message.failed)
-		conn_close(c, CLOSE_INTERNAL);
-	else
-		t->events.message(t->events.context, c, len > 0 ? data : "", len, woken_us);
-	buf_fini(&c->message);
+	t->events.message(t->events.context, c, len > 0 ? data : "", len, woken_us);
+	fragments_free(f);
 }
 
 void
 conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us)
 {
+	size_t so_far = c->fragments == NULL ? 0 : c->fragments->text.len;
 	size_t left = lws_remaining_packet_payload(c->wsi);
 	int64_t now_ms = woken_us / 1000;
 
@@ -537,22 +568,14 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t woken_
 		return;
 	}
 	/* What the frame's header claims counts before a byte of it is kept. */
-	if (left > MESSAGE_BYTES_MAX || c->message.len + len + left > MESSAGE_BYTES_MAX) {
+	if (left > MESSAGE_BYTES_MAX || so_far + len + left > MESSAGE_BYTES_MAX) {
 		conn_close(c, CLOSE_TOO_BIG);
 		return;
 	}
-	if (left == 0 && lws_is_final_fragment(c->wsi)) {
-		c->message_ms = 0;
+	if (left == 0 && lws_is_final_fragment(c->wsi))
 		deliver(c, data, len, woken_us);
-		return;
-	}
-	if (c->message_ms == 0) {
-		c->message_ms = now_ms;
-		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
-	}
-	buf_add(&c->message, data, len);
-	if (c->message.failed)
-		conn_close(c, CLOSE_INTERNAL);
+	else
+		(void)keep_fragment(c, data, len, now_ms);
 }
 
 /* May CODE be sent (RFC 6455 7.4)? */
@@ -668,7 +691,7 @@ visit(void *context, struct wheel_entry *e)
 	}
 	if (c->v1 && !c->warned && (c->expires_s - wall_s) * 1000 <= TOKEN_WARNING_MS)
 		warn_of_end(c, (c->expires_s - wall_s) * 1000);
-	if (c->message_ms != 0 && now_ms - c->message_ms >= ASSEMBLY_MAX_MS) {
+	if (c->fragments != NULL && now_ms - c->fragments->since_ms >= ASSEMBLY_MAX_MS) {
 		conn_close(c, CLOSE_POLICY);
 		return PING_INTERVAL_MS;
 	}

@@ -12,10 +12,10 @@ enum { OUTBOX_BYTES_MAX = 1 << 20, OUTBOX_FRAMES_MAX = 16384 };
 
 struct outbox {
 	struct frame **ring; /* NULL in it: the user list */
+	size_t bytes;	     /* of the frames, without the list */
 	unsigned head;
 	unsigned count;
 	unsigned cap; /* a power of two, or 0 */
-	size_t bytes; /* of the frames, without the list */
 	bool has_list;
 };
 

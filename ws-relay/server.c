@@ -53,11 +53,6 @@ struct server {
 	struct drain drain;
 };
 
-/* libwebsockets' part of a session: which connection it is. */
-struct session {
-	struct connection *conn; /* NULL: not open yet */
-};
-
 /* The connection that the head of our own making names: "GET /ID HTTP/1.1". */
 static struct connection *
 named_connection(struct server *s, struct lws *wsi)
@@ -85,26 +80,25 @@ add_headers(struct server *s, struct lws *wsi, struct lws_process_html_args *hea
 }
 
 static bool
-on_established(struct server *s, struct lws *wsi, struct session *session)
+on_established(struct server *s, struct lws *wsi)
 {
-	session->conn = named_connection(s, wsi);
-	if (session->conn == NULL)
+	struct connection *c = named_connection(s, wsi);
+
+	if (c == NULL)
 		return false;
-	conn_opened(session->conn, wsi, clock_monotonic_ms());
+	lws_set_wsi_user(wsi, c);
+	conn_opened(c, wsi, clock_monotonic_ms());
 	return true;
 }
 
+/* USER: the connection; NULL where WSI is none that is open. */
 static int
 on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
-	struct session *session = user;
-	struct connection *conn;
+	struct connection *conn = user;
 	struct server *s;
 	bool ok = true;
 
-	if (session == NULL) /* of a wsi that is not a WebSocket (yet) */
-		return 0;
-	conn = session->conn;
 	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED &&
 	    reason != LWS_CALLBACK_ADD_HEADERS)
 		return 0;
@@ -114,7 +108,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 		ok = add_headers(s, wsi, in);
 		break;
 	case LWS_CALLBACK_ESTABLISHED:
-		ok = on_established(s, wsi, session);
+		ok = on_established(s, wsi);
 		break;
 	case LWS_CALLBACK_RECEIVE:
 		conn_received(conn, in, len, s->woken_us);
@@ -130,7 +124,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 		break;
 	case LWS_CALLBACK_CLOSED:
 		conn_closed(conn);
-		session->conn = NULL;
+		lws_set_wsi_user(wsi, NULL);
 		break;
 	default:
 		break;
@@ -144,7 +138,6 @@ static const struct lws_protocols protocols[] = {
 	   be cut to it. */
 	{ .name = "telemed.v1",
 	    .callback = on_lws,
-	    .per_session_data_size = sizeof(struct session),
 	    .rx_buffer_size = 2048,
 	    .tx_packet_size = 65536 },
 	{ .name = NULL },
