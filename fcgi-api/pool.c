@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 
 enum { STOP_MS = 5000, RESTART_PAUSE_MS = 200 };
 
@@ -155,6 +156,7 @@ pools_run(const struct pool *pools, unsigned count, worker_fn *run, void *contex
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	notify_state("READY=1"); /* what comes before the workers do waits at the sockets */
 	while (sig != SIGTERM && sig != SIGINT) {
 		(void)reap(workers, n);
 		start_missing(workers, n, run, context);

@@ -14,7 +14,7 @@ struct pool {
 	unsigned size; /* how many */
 };
 
-/* Runs RUN(CONTEXT, fd, stop) in the workers of COUNT POOLS, starts another for each that dies, and
- * returns when SIGTERM or SIGINT has come and all have ended: those that do not within STOP_MS are
- * killed. */
+/* Tells the service manager that it serves, runs RUN(CONTEXT, fd, stop) in the workers of COUNT
+ * POOLS, starts another for each that dies, and returns when SIGTERM or SIGINT has come and all
+ * have ended: those that do not within STOP_MS are killed. */
 void pools_run(const struct pool *pools, unsigned count, worker_fn *run, void *context);

@@ -13,6 +13,7 @@
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "config/paths.h"
 #include "doorbell/doorbell.h"
 #include "metrics/metrics.h"
@@ -31,6 +32,7 @@ static void
 ready(void)
 {
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION));
+	notify_state("READY=1");
 }
 
 static int

@@ -12,6 +12,7 @@
 #include "base/exit.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "doorbell/doorbell.h"
 #include "handshake.h"
 #include "metrics/metrics.h"
@@ -292,6 +293,7 @@ on_stop(struct ev_loop *loop, ev_signal *w, int events)
 		return;
 	s->stopping = true;
 	s->stop_ms = clock_monotonic_ms() + STOP_MAX_MS;
+	notify_state("STOPPING=1");
 	LOG(LOG_INFO, "stopping", F_INT("connections", conn_table_count(s->relay.conns)));
 	handshakes_stop(s->handshakes);
 	conn_each(s->relay.conns, say_going_away, &slot_ms);
@@ -321,6 +323,7 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 	(void)events;
 	conn_table_tick(s->relay.conns, now_ms, clock_wall_ms() / 1000);
 	handshakes_tick(s->handshakes, now_ms);
+	notify_alive(); /* from the loop: one that is stuck is not */
 	/* Lists that sockets did not take at once: of 14,700 connections through lighttpd each had
 	 * 8.6 KB, and has 4.1 with this. */
 	(void)heap_tick(&s->heap);
