@@ -31,6 +31,8 @@ static const char *const signups[] = { "open", "approve", NULL };
 static const struct setting settings[] = {
 	{ "TELEMED_PORT", INT, AT(port), "8080", 1, 65535, NULL },
 	{ "TELEMED_BIND", ADDRESS, AT(bind), "127.0.0.1", 0, 0, NULL },
+	{ "TELEMED_TLS_PEM", TEXT, AT(tls_pem), "", 0, 0, NULL },
+	{ "TELEMED_TLS_PORT", INT, AT(tls_port), "8443", 1, 65535, NULL },
 	{ "TELEMED_TRUSTED_PROXY", ADDRESS, AT(trusted_proxy), "", 0, 0, NULL },
 	{ "TELEMED_DATA_DIR", TEXT, AT(data_dir), "var", 0, 0, NULL },
 	{ "TELEMED_JWT_SECRET_FILE", TEXT, AT(secret_file), "", 0, 0, NULL },
@@ -255,8 +257,8 @@ is_known(const char *name, size_t len)
 {
 	/* What is read elsewhere: the secret, and what scripts and tests tell each other. The last
 	 * two are the beginnings of names. */
-	static const char *const others[] = { "TELEMED_JWT_SECRET=", "TELEMED_ROOT=",
-		"TELEMED_BUILD=", "TELEMED_LIGHTTPD_", "TELEMED_TEST_" };
+	static const char *const others[] = { "TELEMED_JWT_SECRET=", "TELEMED_SETTINGS_FILE=",
+		"TELEMED_ROOT=", "TELEMED_BUILD=", "TELEMED_LIGHTTPD_", "TELEMED_TEST_" };
 
 	for (size_t i = 0; i < COUNT_OF(settings); i++) {
 		if (strlen(settings[i].name) == len && memcmp(settings[i].name, name, len) == 0)
