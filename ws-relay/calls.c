@@ -114,8 +114,8 @@ to_active(struct hub *h, struct call *call)
 	bool lost = answerer == NULL;
 
 	/* If the one that answered is gone, the newest has most likely come in its place. */
-	if (lost && call->callee.user->conns != NULL)
-		answerer = call->callee.user->conns->prev; /* utlist: the head's is the tail */
+	for (const struct conn *c = call->callee.user->conns; lost && c != NULL; c = c->next)
+		answerer = c;
 	timer_disarm(h, &call->timer);
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
 	timer_arm(h, &call->timer, h->settings.call_max_ms);

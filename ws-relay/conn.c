@@ -30,14 +30,14 @@ struct connection {
 	char *session;
 	struct address address;
 	int64_t expires_s;
+	enum close_code close_code;
 	bool v1;
 	bool warned; /* that its token is about to end */
+	bool ping_due;
+	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
-	enum close_code close_code;
-	bool ping_due;
-	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
 
 	struct buf message; /* the fragments so far */
 	int64_t message_ms; /* when the first came; 0: none */

@@ -32,9 +32,8 @@ struct conn {
 	struct member *user;
 	bool v1;
 	bool ousted; /* the caller's: the call has gone on to another, and its end is to be told */
-	struct conn *prev; /* in user->conns, oldest first */
-	struct conn *next;
 	bool hashed;
+	struct conn *next; /* in user->conns, oldest first */
 	UT_hash_handle hh;
 };
 

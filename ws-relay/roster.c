@@ -143,7 +143,7 @@ roster_connected(struct hub *h, const struct event *ev)
 	HASH_ADD(hh, h->conns, id, sizeof(c->id), c);
 	if (!c->hashed)
 		goto no_memory;
-	DL_APPEND(m->conns, c);
+	LL_APPEND(m->conns, c);
 	m->conn_count++;
 	timer_disarm(h, &m->presence_timer);
 	if (!m->present || m->status == STATUS_OFFLINE) {
@@ -185,7 +185,7 @@ roster_lost(struct hub *h, struct conn *c)
 {
 	struct member *m = c->user;
 
-	DL_DELETE(m->conns, c);
+	LL_DELETE(m->conns, c);
 	m->conn_count--;
 	HASH_DEL(h->conns, c);
 	free(c);

@@ -23,7 +23,7 @@ enum {
 	RECONNECT_FIRST_MS = 1000, /* after a planned stop, for the first client */
 	RECONNECT_SLOT_MS = 5,
 	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
-	LIST_INTERVAL_MS = 100, /* between two user lists */
+	LIST_INTERVAL_MS = 200, /* between two user lists */
 	LIST_FRESH_MAX = 256,	/* users: 40 us of work */
 	CALL_MAX_MS = 4 * 3600 * 1000,
 	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */

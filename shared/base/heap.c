@@ -48,7 +48,7 @@ heap_tick(struct heap *h)
 		return false;
 	h->calm = 0;
 	spare = now - in_use();
-	if (h->least == 0 || spare < h->least)
+	if (spare < h->least)
 		h->least = spare;
 	if (spare < h->least + GROWN)
 		return false;
