@@ -98,7 +98,11 @@ install-files:
 	install -m 644 lighttpd.conf lighttpd-tls.conf $(SHAREDIR)/telemed/
 	install -m 644 www/* $(SHAREDIR)/telemed/www/
 	install -m 644 fcgi-api/errors/* $(SHAREDIR)/telemed/fcgi-api/errors/
-	install -d $(SHAREDIR)/doc/telemed/docs/images
+	install -d $(SHAREDIR)/telemed/docs $(SHAREDIR)/doc/telemed/docs/images
+	$(if $(wildcard docs/*.yaml),install -m 644 $(wildcard docs/*.yaml) $(SHAREDIR)/telemed/docs/)
+	$(if $(wildcard docs/man/*.1),install -D -m 644 -t $(SHAREDIR)/man/man1 $(wildcard docs/man/*.1))
+	$(if $(wildcard admin/*.bash),install -D -m 644 admin/telemed-admin.bash $(SHAREDIR)/bash-completion/completions/telemed-admin)
+	$(if $(wildcard ops/*),install -D -m 644 -t $(SHAREDIR)/doc/telemed/ops $(wildcard ops/*))
 	install -m 644 README.md CHANGELOG.md LICENSE $(SHAREDIR)/doc/telemed/
 	install -m 644 .env.example $(SHAREDIR)/doc/telemed/settings.example
 	install -m 644 $(wildcard docs/*.*) $(SHAREDIR)/doc/telemed/docs/
