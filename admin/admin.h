@@ -15,7 +15,8 @@ enum admin_exit {
 	ADMIN_REFUSED = 65,  /* what was asked for does not go with what is there */
 	ADMIN_NO_INPUT = 66, /* there is no database */
 	ADMIN_NO_USER = 67,
-	ADMIN_BROKEN = 74, /* disk, memory, or the database is damaged */
+	ADMIN_NOT_RUNNING = 69, /* there is no relay that could do it */
+	ADMIN_BROKEN = 74,	/* disk, memory, or the database is damaged */
 	ADMIN_TRY_LATER = 75,
 	ADMIN_CONFIG = 78, /* a setting is bad, or the database is a newer version's */
 };
@@ -26,7 +27,7 @@ struct admin {
 	struct store *store; /* open, for reading or for writing as the command's row says */
 };
 
-/* ARGV are the words after the command's two. */
+/* ARGV are the words after the command's one or two. */
 typedef enum admin_exit command_fn(struct admin *a, int argc, char **argv);
 
 /* Says SENTENCE on standard error and returns CODE. */
@@ -43,6 +44,9 @@ enum admin_exit usage_error(const char *why);
 
 /* Where what a command does comes from, for the audit trail: "uid:N". Static. */
 const char *admin_source(void);
+
+/* drain.c */
+command_fn drain_relay;
 
 /* users.c */
 command_fn users_list;

@@ -10,7 +10,7 @@ enum opening { ADMIN_LOOKS, ADMIN_WRITES };
 
 struct command {
 	const char *group;
-	const char *verb;
+	const char *verb; /* "": the group has but one */
 	command_fn *run;
 	enum opening store; /* how it is opened */
 	const char *usage;  /* what may follow */
@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	    "is the audit trail as it was written?" },
 	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
 	    "moves the lines up to one, at most 100,000, from the database to a new file" },
+	{ "drain", "", drain_relay, ADMIN_WRITES, "[--end] [--json]",
+	    "the relay that runs takes no new calls; with --end, it does again" },
 	{ .run = NULL },
 };
 
@@ -37,21 +39,24 @@ static const struct command *chosen; /* for what usage_error() says */
 static void
 print_usage(FILE *out, const struct command *c)
 {
-	fprintf(out, "  telemed-admin %s %s %s\n", c->group, c->verb, c->usage);
+	fprintf(out, "  telemed-admin %s%s%s %s\n", c->group, c->verb[0] == '\0' ? "" : " ",
+	    c->verb, c->usage);
 }
 
 static void
 print_help(void)
 {
-	puts("What an operator does to telemed, running or not. Settings are read from the\n"
-	     "environment, as the programs do; TELEMED_DATA_DIR says which telemed.\n");
+	puts("What an operator does to telemed, running or not. Settings are read as the programs\n"
+	     "do, from the environment and TELEMED_SETTINGS_FILE; TELEMED_DATA_DIR says which\n"
+	     "telemed.\n");
 	for (const struct command *c = commands; c->run != NULL; c++) {
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
 	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command\n"
 	     "line is wrong; 65 refused, or an anchor was not checked; 66 no database or\n"
-	     "archive; 67 no such user; 74 disk, memory or a damaged database; 75 try again\n"
+	     "archive; 67 no such user; 69 no relay runs; 74 disk, memory or a damaged database; "
+	     "75 try again\n"
 	     "later; 78 a bad setting, a database of a newer version, or the audit trail's key\n"
 	     "is gone or open to others.");
 }
@@ -112,11 +117,20 @@ usage_error(const char *why)
 	return ADMIN_USAGE;
 }
 
+/* How many words name C. */
+static int
+words_of(const struct command *c)
+{
+	return c->verb[0] == '\0' ? 1 : 2;
+}
+
+/* The command that the words after the program's name begin with. */
 static const struct command *
-find_command(const char *group, const char *verb)
+find_command(int argc, char **argv)
 {
 	for (const struct command *c = commands; c->run != NULL; c++) {
-		if (strcmp(c->group, group) == 0 && strcmp(c->verb, verb) == 0)
+		if (argc > words_of(c) && strcmp(c->group, argv[1]) == 0 &&
+		    (words_of(c) == 1 || strcmp(c->verb, argv[2]) == 0))
 			return c;
 	}
 	return NULL;
@@ -184,11 +198,11 @@ main(int argc, char **argv)
 		print_help();
 		return ADMIN_OK;
 	}
-	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
+	if ((chosen = find_command(argc, argv)) == NULL)
 		return (int)usage_error("There is no such command.");
 	if (config_load_settings(&config, why) != ERR_OK)
 		return (int)complain(ADMIN_CONFIG, why);
 	config_hide_secrets();
 	log_open("telemed-admin", LOG_ERROR);
-	return (int)run(chosen, &config, argc - 3, argv + 3);
+	return (int)run(chosen, &config, argc - 1 - words_of(chosen), argv + 1 + words_of(chosen));
 }

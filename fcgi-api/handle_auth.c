@@ -191,7 +191,7 @@ reply_token(struct request *q, int status, const struct account *a)
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
+	e = token_issue(&q->service->keys.first, a->user.id, a->user.role, clock_wall_ms() / 1000,
 	    c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s, &token);
 	if (e == ERR_OK)
 		write_token(q, status, token.data, a);
@@ -328,8 +328,8 @@ handle_refresh(struct request *q)
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_renew(&q->service->key, &q->claims, q->who.user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s, c->session_max_s, &token);
+	e = token_renew(&q->service->keys.first, &q->claims, q->who.user.role,
+	    clock_wall_ms() / 1000, c->token_ttl_s, c->session_max_s, &token);
 	if (e == ERR_OK)
 		write_token(q, 200, token.data, &q->who);
 	buf_fini(&token);

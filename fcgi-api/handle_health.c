@@ -43,6 +43,14 @@ relay_answers(const char *path)
 	return ok;
 }
 
+static const char *
+relay_state(const char *path)
+{
+	if (!relay_answers(path))
+		return "failed";
+	return metric_get(METRIC_DRAINING) != 0 ? "draining" : "ok";
+}
+
 static bool
 database_answers(struct service *s)
 {
@@ -56,15 +64,16 @@ enum err
 handle_readyz(struct request *q)
 {
 	bool database = database_answers(q->service);
-	bool relay = relay_answers(q->service->paths.relay);
+	const char *relay = relay_state(q->service->paths.relay);
+	bool ok = database && strcmp(relay, "ok") == 0;
 	struct json_writer w;
 
-	reply_begin(q, database && relay ? 200 : 503, &w);
+	reply_begin(q, ok ? 200 : 503, &w);
 	jw_object(&w, NULL);
-	jw_string(&w, "status", database && relay ? "ok" : "unavailable");
+	jw_string(&w, "status", ok ? "ok" : "unavailable");
 	jw_object(&w, "checks");
 	jw_string(&w, "database", database ? "ok" : "failed");
-	jw_string(&w, "relay", relay ? "ok" : "failed");
+	jw_string(&w, "relay", relay);
 	jw_object_end(&w);
 	jw_object_end(&w);
 	return ERR_OK;

@@ -2,6 +2,7 @@
  * waits for a slow client; it opens a connection for each request. */
 #include "server.h"
 
+#include <errno.h>
 #include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,22 +210,26 @@ finish(FCGX_Request *f)
 }
 
 void
-server_run(struct service *s, int fd, const volatile sig_atomic_t *stop)
+server_run(struct service *s, int fd, worker_next_fn *next)
 {
 	struct timespec nap = { .tv_nsec = 50 * 1000000 };
+	enum worker_turn turn;
 	FCGX_Request f;
+	int rc;
 
 	if (FCGX_Init() != 0) {
 		LOG0(LOG_ERROR, "fastcgi_not_started");
 		return;
 	}
 	FCGX_InitRequest(&f, fd, FCGI_FAIL_ACCEPT_ON_INTR);
-	while (!*stop) {
-		if (FCGX_Accept_r(&f) >= 0) {
+	while ((turn = next()) != WORKER_ENDS) {
+		if ((rc = FCGX_Accept_r(&f)) >= 0) {
 			serve_one(s, &f);
 			finish(&f);
-		} else if (!*stop) {
-			/* Out of descriptors, or a signal: not a reason to end, nor to spin. */
+		} else if (turn == WORKER_WINDS_UP) {
+			break;
+		} else if (rc != -EAGAIN) {
+			/* Out of descriptors, say: not a reason to end, nor to spin. */
 			nanosleep(&nap, NULL);
 		}
 	}

@@ -25,34 +25,46 @@ else
 	state=$root/var
 fi
 
-# Lines NAME=VALUE; what the environment has already goes first. Nothing in the file is executed.
+# The settings file. The programs read it themselves, and again on SIGHUP; here is read only what the scripts and lighttpd need of
+# it, and the secrets are not. Nothing in it is executed.
+declare -A in_file=()
 read_settings_file() {
 	local line name value
+	in_file=()
+	[ -n "${TELEMED_SETTINGS_FILE-}" ] && [ -r "$TELEMED_SETTINGS_FILE" ] || return 0
 	while IFS= read -r line || [ -n "$line" ]; do
-		[[ $line =~ ^[[:space:]]*(#.*)?$ ]] && continue
-		[[ $line =~ ^(TELEMED_[A-Z_]+)=(.*)$ ]] ||
-			fail "$permanent" "$1: not NAME=VALUE: a line that begins with '${line%%=*}'"
+		[[ $line =~ ^(TELEMED_[A-Z_]+)=(.*)$ ]] || continue # fcgi-api --check says what is wrong with it
 		name=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
 		[[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]] && value=${BASH_REMATCH[1]}
-		[ -n "${!name+set}" ] || export "$name=$value"
-	done <"$1"
+		[[ $name != *_SECRET ]] || value=${value:+set}
+		in_file[$name]=$value
+	done <"$TELEMED_SETTINGS_FILE"
 }
 
-# The settings, with the defaults of those that the scripts use themselves.
+# setting NAME [DEFAULT]: the environment goes before the file.
+setting() {
+	local value=${in_file[$1]-}
+	[ -z "${!1+set}" ] || value=${!1}
+	printf '%s' "${value:-${2-}}"
+}
+
+# The settings, and those that the scripts use themselves as variables; inherited are the names of those that the environment had.
+declare -A inherited=()
 read_settings() {
-	[ -z "${TELEMED_SETTINGS_FILE-}" ] || settings=$TELEMED_SETTINGS_FILE
-	if [ -e "$settings" ]; then
-		[ -r "$settings" ] || fail "$permanent" "$settings cannot be read."
-		read_settings_file "$settings"
-	elif [ -n "${TELEMED_SETTINGS_FILE-}" ]; then
-		fail "$permanent" "TELEMED_SETTINGS_FILE names a file that is not there."
-	fi
+	local name
+	[ -n "${TELEMED_SETTINGS_FILE-}" ] || [ ! -e "$settings" ] || export TELEMED_SETTINGS_FILE=$settings
+	[ -z "${TELEMED_SETTINGS_FILE-}" ] || [ -r "$TELEMED_SETTINGS_FILE" ] ||
+		fail "$permanent" "TELEMED_SETTINGS_FILE, $TELEMED_SETTINGS_FILE, cannot be read."
+	read_settings_file
+	for name in "${!TELEMED_@}"; do inherited[$name]=1; done
 	# The two secrets are for our own programs alone, and no other's environment; and nobody's memory becomes a file.
 	export -n TELEMED_JWT_SECRET TELEMED_TURN_SECRET
 	ulimit -c 0
 	umask 077
-	: "${TELEMED_PORT:=8080}" "${TELEMED_BIND:=127.0.0.1}" "${TELEMED_DATA_DIR:=$state}" "${TELEMED_TLS_PORT:=8443}"
-	export TELEMED_PORT TELEMED_BIND TELEMED_DATA_DIR TELEMED_TLS_PORT
+	TELEMED_PORT=$(setting TELEMED_PORT 8080)
+	TELEMED_BIND=$(setting TELEMED_BIND 127.0.0.1)
+	TELEMED_DATA_DIR=$(setting TELEMED_DATA_DIR "$state")
+	export TELEMED_PORT TELEMED_BIND TELEMED_DATA_DIR
 	host=$TELEMED_BIND
 	[[ $host != *:* ]] || host="[$host]"
 }
@@ -68,7 +80,7 @@ with_secrets() {
 prepare_data() {
 	mkdir -p -- "$TELEMED_DATA_DIR/run" "$TELEMED_DATA_DIR/log" || fail "$permanent" "TELEMED_DATA_DIR cannot be made."
 	TELEMED_DATA_DIR=$(realpath -- "$TELEMED_DATA_DIR")
-	[ -z "${TELEMED_JWT_SECRET-}${TELEMED_JWT_SECRET_FILE-}" ] && [ ! -s "$TELEMED_DATA_DIR/secret" ] || return 0
+	[ -z "$(setting TELEMED_JWT_SECRET)$(setting TELEMED_JWT_SECRET_FILE)" ] && [ ! -s "$TELEMED_DATA_DIR/secret" ] || return 0
 	while :; do
 		head -c 32 /dev/urandom >"$TELEMED_DATA_DIR/secret.new" || fail "$permanent" "TELEMED_DATA_DIR cannot be written to."
 		[ "$(tail -c 1 "$TELEMED_DATA_DIR/secret.new" | od -An -tx1)" = " 0a" ] || break

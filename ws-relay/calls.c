@@ -328,6 +328,8 @@ start_refusal(struct hub *h, const struct conn *c, const struct message *m, stru
 		return "not_found";
 	if (to_role != ROLE_DOCTOR)
 		return "not_a_doctor";
+	if (h->draining)
+		return "draining";
 	if (c->user->call != NULL)
 		return "caller_busy";
 	if (to != NULL && to->call != NULL)

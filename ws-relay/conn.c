@@ -98,6 +98,12 @@ conn_table_free(struct conn_table *t)
 	free(t);
 }
 
+void
+conn_table_set_rate(struct conn_table *t, int rate)
+{
+	t->rate = rate;
+}
+
 unsigned
 conn_table_count(const struct conn_table *t)
 {
@@ -288,6 +294,12 @@ drops_queue(enum close_code code)
 {
 	return code == CLOSE_SLOW_READER || code == CLOSE_INTERNAL || code == CLOSE_REVOKED ||
 	       code == CLOSE_TOKEN_EXPIRED;
+}
+
+bool
+conn_is_closing(const struct connection *c)
+{
+	return c->close_code != CLOSE_NONE;
 }
 
 void

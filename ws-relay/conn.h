@@ -112,6 +112,9 @@ void conn_send_list(struct connection *c);
  * NULL: as well. */
 void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
+/* Has conn_close() been called for it? */
+bool conn_is_closing(const struct connection *c);
+
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
@@ -126,6 +129,9 @@ void conn_misbehaved(struct connection *c, int64_t now_ms);
 /* Calls FN for every open connection. */
 void conn_each(
     struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context);
+
+/* From now on each may send RATE messages a second (0: any number). */
+void conn_table_set_rate(struct conn_table *t, int rate);
 
 /* Once a second: pings, and ends those that are silent, expired or stuck. */
 void conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s);

@@ -131,6 +131,14 @@ relay_event(struct relay *r, const struct event *ev)
 	r->wake_at(r->context, hub_deadline(r->hub));
 }
 
+void
+relay_refuse_calls(struct relay *r, bool refuse)
+{
+	hub_refuse_calls(r->hub, refuse);
+	metric_set(METRIC_DRAINING, refuse);
+	LOG(LOG_INFO, refuse ? "draining" : "drained_no_more", F_INT("calls", hub_calls(r->hub)));
+}
+
 static void
 send_error(struct connection *c, const struct message *m, const char *code, const char *why)
 {
@@ -259,7 +267,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 	enum err e = ERR_DENIED;
 
 	if (json_raw_string(m->token, token, sizeof(token)))
-		e = token_verify(&r->key, token, strlen(token), clock_wall_ms() / 1000, &claims);
+		e = token_verify(&r->keys, token, strlen(token), clock_wall_ms() / 1000, &claims);
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
@@ -422,6 +430,10 @@ on_result(struct relay *r, const struct job *j)
 		break;
 	case JOB_REVOKED:
 		end_session(r, j->user.id, j->session);
+		break;
+	case JOB_DRAIN:
+		if (!r->stopping)
+			relay_refuse_calls(r, j->drain);
 		break;
 	case JOB_PERSIST:
 		ev.kind = EVENT_PERSISTED;

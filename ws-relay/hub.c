@@ -404,6 +404,18 @@ hub_free(struct hub *h)
 	free(h);
 }
 
+void
+hub_refuse_calls(struct hub *h, bool refuse)
+{
+	h->draining = refuse;
+}
+
+void
+hub_set_rate(struct hub *h, int messages_per_s)
+{
+	h->settings.messages_per_s = messages_per_s;
+}
+
 unsigned
 hub_connections(const struct hub *h, struct user_id user)
 {

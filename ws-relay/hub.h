@@ -157,6 +157,13 @@ bool hub_hears(const struct hub *h, struct conn_id conn, struct conn_id from);
  * of to_role? One whom she cannot reach is looked up as one whom nobody knows is. */
 bool hub_reaches(const struct hub *h, struct conn_id conn, struct user_id user);
 
+/* From now on every new call is refused, with "draining"; or none is on that account. Those that
+ * there are go on. */
+void hub_refuse_calls(struct hub *h, bool refuse);
+
+/* welcome tells MESSAGES_PER_S from now on (0: no limit). */
+void hub_set_rate(struct hub *h, int messages_per_s);
+
 /* How many connections USER has; and how many calls are live. */
 unsigned hub_connections(const struct hub *h, struct user_id user);
 unsigned hub_calls(const struct hub *h);

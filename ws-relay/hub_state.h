@@ -152,8 +152,9 @@ struct hub {
 	struct status_write *status_writes; /* oldest first */
 	unsigned status_write_count;
 	unsigned calls;
-	uint64_t seq; /* the last one given out */
-	bool loading; /* until EVENT_LOADED */
+	uint64_t seq;  /* the last one given out */
+	bool loading;  /* until EVENT_LOADED */
+	bool draining; /* no new calls */
 
 	struct view views[AUDIENCE__COUNT];
 	uint64_t announcements; /* so far */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "store/store_call.h"
+#include "store/store_drain.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
 #include "trail.h"
@@ -204,6 +205,32 @@ add_revocation(void *context, struct user_id user, const char *session)
 	return ERR_OK;
 }
 
+static enum err
+add_drain(struct job_list *to, bool drain)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_DRAIN;
+	j->drain = drain;
+	list_add(to, j);
+	return ERR_OK;
+}
+
+/* The last order counts, where it is newer than what is known. */
+static enum err
+read_drain(struct journal *jl, struct job_list *to)
+{
+	struct drain_order order;
+	enum err e = store_drain_get(jl->store, &order);
+
+	if (e == ERR_OK && order.number != jl->at.drain &&
+	    (e = add_drain(to, order.active)) == ERR_OK)
+		jl->at.drain = order.number;
+	return e;
+}
+
 /* On failure the position stays where it got to, and the next look goes on from there. */
 static void
 read_changes(struct journal *jl)
@@ -221,6 +248,8 @@ read_changes(struct journal *jl)
 	list_init(&changes);
 	if (e == ERR_OK)
 		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
+	if (e == ERR_OK)
+		e = read_drain(jl, &changes);
 	publish(jl, &changes);
 	jl->behind = e != ERR_OK;
 }
@@ -453,9 +482,12 @@ enum err
 journal_load(struct store *store, journal_event_fn *fn, void *context, struct feed_position *at)
 {
 	struct loading l = { .fn = fn, .context = context, .kind = EVENT_CHANGED };
+	struct drain_order order;
 	enum err e;
 
 	e = store_session_last(store, &at->revocation);
+	if (e == ERR_OK && (e = store_drain_get(store, &order)) == ERR_OK)
+		at->drain = order.number; /* what was ordered before is over */
 	if (e == ERR_OK)
 		e = store_users_listed(store, load_user, &l, &at->rev);
 	l.kind = EVENT_WAS_PRESENT;

@@ -18,6 +18,7 @@ enum job_kind {
 			ERR_DENIED: the session was logged out), user */
 	JOB_CHANGED, /* out only: user, a row that has changed */
 	JOB_REVOKED, /* out only: user.id, session: it was logged out */
+	JOB_DRAIN,   /* out only: drain: an operator wants the relay drained, or no more */
 };
 
 struct job {
@@ -28,6 +29,7 @@ struct job {
 	struct user user;	   /* its status is the chosen one */
 	char session[JTI_MAX + 1]; /* empty: none to look at */
 	void *cookie;		   /* the caller's, for JOB_LOOKUP */
+	bool drain;
 	enum err outcome;
 	struct job *next;
 };
@@ -40,6 +42,7 @@ typedef void journal_wake_fn(void *context);
 struct feed_position {
 	int64_t rev;	    /* of users */
 	int64_t revocation; /* of sessions */
+	int64_t drain;	    /* of an operator's orders to drain */
 };
 
 /* Starts the thread on STORE, which becomes its own, with what comes after AT still to be told. On

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/signals.h"
 #include "config/paths.h"
 #include "doorbell/doorbell.h"
 #include "metrics/metrics.h"
@@ -31,12 +32,13 @@ complain(int code, const char *sentence)
 static void
 ready(void)
 {
+	signals_release_stop();
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION));
 	notify_state("READY=1");
 }
 
 static int
-run(const struct config *c)
+run(struct config *c)
 {
 	struct store *store = NULL;
 	struct data_paths p;
@@ -85,10 +87,12 @@ main(void)
 	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
+	signals_hold_stop(); /* until the loop has its handlers: see ready() */
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
 	config_hide_secrets();
 	log_open("ws-relay", config.log_level);
+	config_warn(&config);
 	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
 	 * stays in the heap. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 10);

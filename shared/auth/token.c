@@ -13,6 +13,13 @@
 
 #define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
+struct token_keys
+token_keys_of(const struct config *c)
+{
+	return (struct token_keys){ .first = { c->secret, c->secret_len },
+		.second = { c->second, c->second_len } };
+}
+
 static enum err
 random_jti(char out[JTI_MAX + 1])
 {
@@ -279,9 +286,17 @@ check_mac(const struct token_key *key, const char *token)
 	return e;
 }
 
+static enum err
+check_macs(const struct token_keys *keys, const char *token)
+{
+	enum err e = check_mac(&keys->first, token);
+
+	return e == ERR_DENIED && keys->second.len > 0 ? check_mac(&keys->second, token) : e;
+}
+
 enum err
 token_verify(
-    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out)
+    const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct claims *out)
 {
 	unsigned char mac[TOKEN_BYTES_MAX];
 	char token[TOKEN_BYTES_MAX + 1];
@@ -307,7 +322,7 @@ token_verify(
 		return ERR_DENIED;
 	if ((e = check_header(token, (size_t)(payload - 1 - token))) != ERR_OK)
 		return e;
-	if ((e = check_mac(key, token)) != ERR_OK)
+	if ((e = check_macs(keys, token)) != ERR_OK)
 		return e;
 	return check_payload(payload, (size_t)(signature - 1 - payload), now_s, out);
 }

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "config/config.h"
 #include "domain/user.h"
 
 enum {
@@ -20,6 +21,15 @@ struct token_key {
 	const unsigned char *bytes; /* the caller's; at least SECRET_BYTES_MIN of them */
 	size_t len;
 };
+
+/* Two while the key is being changed, so that nobody is logged out by it. */
+struct token_keys {
+	struct token_key first;	 /* signs, and verifies */
+	struct token_key second; /* verifies only; of length 0: there is none */
+};
+
+/* Those of C, in whose memory they are. */
+struct token_keys token_keys_of(const struct config *c);
 
 struct claims {
 	struct user_id user; /* "sub" */
@@ -43,11 +53,11 @@ MUST_USE enum err token_renew(const struct token_key *key, const struct claims *
     int64_t now_s, int64_t ttl_s, int64_t session_s, struct buf *out);
 
 /* Reads the token that is the LEN bytes at TEXT. Taken: three base64url segments without padding in
- * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; our MAC; a
- * payload of sub, role, iat, exp and jti with iat <= now + skew and now < exp. ERR_DENIED: anything
- * else. ERR_SYSTEM: out of memory. */
+ * their one canonical form; a header of "alg":"HS256" and at most "typ":"JWT" beside it; the MAC of
+ * one of KEYS; a payload of sub, role, iat, exp and jti with iat <= now + skew and now < exp.
+ * ERR_DENIED: anything else. ERR_SYSTEM: out of memory. */
 MUST_USE enum err token_verify(
-    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out);
+    const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct claims *out);
 
 /* Of a token that was verified: is it good at NOW_S? iat <= now + skew and now < exp. */
 bool claims_hold(const struct claims *c, int64_t now_s);

@@ -27,6 +27,8 @@ static const struct {
 	    "Logins and registrations answered 429" },
 	[METRIC_REGISTRATIONS] = { "telemed_registrations_total", "", "counter", "Accounts made" },
 	[METRIC_CONNECTIONS] = { "telemed_connections", "", "gauge", "Open WebSocket connections" },
+	[METRIC_DRAINING] = { "telemed_draining", "", "gauge",
+	    "1 while new calls are refused, by an operator or because the relay stops" },
 	[METRIC_HANDSHAKES] = { "telemed_handshakes_total", "", "counter",
 	    "WebSocket handshakes that were accepted" },
 	[METRIC_HANDSHAKES_REFUSED] = { "telemed_handshakes_refused_total", "", "counter",

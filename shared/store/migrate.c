@@ -9,12 +9,14 @@
 #include "schema_002.h"
 #include "schema_003.h"
 #include "schema_004.h"
+#include "schema_005.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
 	schema_002,
 	schema_003,
 	schema_004,
+	schema_005,
 };
 
 enum err

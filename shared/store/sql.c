@@ -84,6 +84,8 @@ static const char *const sql[SQL__COUNT] = {
 	    "SELECT id, user_id, session FROM revocation WHERE id > ?1 ORDER BY id",
 	[SQL_SESSION_LAST] =
 	    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revocation'",
+	[SQL_DRAIN_GET] = "SELECT number, active FROM drain",
+	[SQL_DRAIN_ORDER] = "UPDATE drain SET number = number + 1, active = ?1",
 	[SQL_ATTEMPT_GET] = "SELECT free_ms FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_PUT] = "INSERT INTO auth_attempt (bucket, free_ms) VALUES (?1, ?2) "
 			    "ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",

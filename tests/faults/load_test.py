@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "history"))
 from soak import soak  # noqa: E402
 
 
-@pytest.mark.parametrize("faults", [("kill_relay",), ("end_relay",), ("kill_worker", "kill_api"), ("stop_relay",),
+@pytest.mark.parametrize("faults", [("kill_relay",), ("end_relay",), ("upgrade",), ("kill_worker", "kill_api"), ("stop_relay",),
                                     ("hold_lock", "hold_transaction"), ("kill_lighttpd", "kill_both"), ("kill_crowd", "stop_crowd")],
                          ids="+".join)
 def test_no_promise_is_broken(tmp_path, faults):

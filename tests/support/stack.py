@@ -62,7 +62,7 @@ class Stack:
         self.dir = tempfile.TemporaryDirectory(prefix="telemed-test.")
         self.data = Path(self.dir.name) / "data"
         self.port = free_port()
-        self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0"}
+        self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0", "TELEMED_DRAIN_TIME": "0"}
         self.settings.update({k: str(v) for k, v in settings.items()})
         self.process = None
         self.root = ROOT  # where scripts/run is, and .env

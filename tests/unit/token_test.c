@@ -33,7 +33,7 @@ claims_are_read(void **state)
 
 	(void)state;
 	mint(&token, TEXT(GOOD_HEADER), TEXT(GOOD_PAYLOAD));
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(c.role, ROLE_DOCTOR);
 	assert_int_equal(c.issued_s, 1800000000);
@@ -245,7 +245,8 @@ an_issued_token_is_what_others_can_read(void **state)
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
 	assert_int_equal(
-	    token_issue(&key, (struct user_id){ 42 }, ROLE_PATIENT, NOW, 300, &token), ERR_OK);
+	    token_issue(&keys.first, (struct user_id){ 42 }, ROLE_PATIENT, NOW, 300, &token),
+	    ERR_OK);
 	assert_int_equal(jwt_decode(&jwt, token.data, secret, 32), 0);
 	assert_string_equal(jwt_get_grant(jwt, "sub"), "42");
 	assert_string_equal(jwt_get_grant(jwt, "role"), "PATIENT");
@@ -270,17 +271,18 @@ an_issued_token_ends_after_its_time(void **state)
 
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
-	assert_int_equal(token_issue(&key, most, ROLE_DOCTOR, NOW, 300, &token), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_issue(&keys.first, most, ROLE_DOCTOR, NOW, 300, &token), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	assert_int_equal(c.user.v, most.v);
 	assert_int_equal(c.role, ROLE_DOCTOR);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 299, &c), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 300, &c), ERR_DENIED);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 299, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 300, &c), ERR_DENIED);
 	/* A clock that is behind the one that issued it, by as much as is allowed and a second
 	 * more. */
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
 	assert_int_equal(
-	    token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
+	assert_int_equal(
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
 	buf_fini(&token);
 }
 
@@ -295,8 +297,9 @@ no_two_tokens_share_a_jti(void **state)
 	for (size_t i = 0; i < COUNT_OF(c); i++) {
 		buf_clear(&token);
 		assert_int_equal(
-		    token_issue(&key, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token), ERR_OK);
-		assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c[i]), ERR_OK);
+		    token_issue(&keys.first, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token),
+		    ERR_OK);
+		assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c[i]), ERR_OK);
 		for (size_t before = 0; before < i; before++)
 			assert_string_not_equal(c[before].jti, c[i].jti);
 	}
@@ -311,7 +314,8 @@ a_token_that_does_not_fit_is_no_token(void **state)
 	(void)state;
 	buf_init(&token, 64);
 	assert_int_equal(
-	    token_issue(&key, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token), ERR_SYSTEM);
+	    token_issue(&keys.first, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token),
+	    ERR_SYSTEM);
 	buf_fini(&token);
 }
 
