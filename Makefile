@@ -247,4 +247,5 @@ $(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
 
 $(BUILD)/shared/store/migrate.o $(BUILD)/tests/unit/store_test.o: $(SCHEMAS)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# Not what a Debian tree (tests/deb) has by such names.
+-include $(shell find build -path build/deb -prune -o -name '*.d' -print 2>/dev/null)
