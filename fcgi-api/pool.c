@@ -98,6 +98,8 @@ become_worker(struct crew *c, int fd)
 		_exit(EXIT_FAILURE);
 	}
 	c->run(c->context, fd, next_turn);
+	close(watch);
+	close(leash_end);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -199,6 +201,13 @@ stop_all(struct crew *c, const struct pool *pools, unsigned count)
 	}
 }
 
+static void
+let_go(struct crew *c)
+{
+	close(c->leash[0]);
+	close(c->leash[1]);
+}
+
 /* The one who was told to end may meet what only the next can know, such as a token under a new
  * key: so no other begins before all have ended. True: a signal to stop has come. */
 static bool
@@ -210,8 +219,7 @@ replace_all(struct crew *c)
 		LOG(LOG_ERROR, "workers_not_replaced", F_INT("errno", errno));
 		return false;
 	}
-	close(c->leash[0]);
-	close(c->leash[1]);
+	let_go(c);
 	memcpy(c->leash, leash, sizeof(leash));
 	for (unsigned i = 0; i < c->count; i++)
 		c->workers[i].started_ms = 0;
@@ -259,5 +267,6 @@ pools_run(
 			stop = replace_all(&crew);
 	}
 	stop_all(&crew, pools, count);
+	let_go(&crew);
 	return true;
 }
