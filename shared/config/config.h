@@ -25,6 +25,8 @@ enum doctor_signup { SIGNUP_OPEN, SIGNUP_APPROVE };
 struct config {
 	int port;
 	char bind[CONFIG_TEXT_SIZE];
+	char tls_pem[CONFIG_TEXT_SIZE]; /* lighttpd's key and certificate; empty: no TLS */
+	int tls_port;
 	char data_dir[CONFIG_TEXT_SIZE];
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];
