@@ -129,6 +129,8 @@ check_relay(const struct service *s)
 		word = "stuck";
 	else
 		word = ask_relay(fd);
+	if (health_is_ok(word) && metric_get(METRIC_DRAINING, 0) != 0)
+		word = "draining";
 	close(fd);
 	return word;
 }

@@ -13,8 +13,8 @@ enum check {
 extern const char *const check_names[CHECK__COUNT];
 
 /* "ok", or a word for what is wrong: of the database gone, locked, newer (it belongs to a newer
- * version by now) or failed; of the disk full or failed; of the relay away, stuck or failed. Within
- * a second, whatever is wrong, where the database is open already. */
+ * version by now) or failed; of the disk full or failed; of the relay away, stuck, failed or
+ * draining. Within a second, whatever is wrong, where the database is open already. */
 const char *health_check(struct service *s, enum check c);
 bool health_is_ok(const char *word);
 

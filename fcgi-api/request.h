@@ -31,7 +31,7 @@ struct kept_answer {
 /* What a worker process has for all its requests. */
 struct service {
 	const struct config *config;
-	struct token_key key;
+	struct token_keys keys;
 	struct known_tokens known;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;

@@ -2,6 +2,7 @@
  * waits for a slow client; it opens a connection for each request. */
 #include "server.h"
 
+#include <errno.h>
 #include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,8 +147,11 @@ put_reply(struct request *q, FCGX_Stream *out)
 	add_head(q, &head);
 	if (head.failed || (q->reply.body.failed && q->method != HTTP_HEAD)) {
 		q->reply.status = 503;
-		FCGX_PutS("Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\n"
-			  "Content-Type: application/problem+json\r\n\r\n"
+		FCGX_PutS(
+		    "Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\nX-Request-Id: ",
+		    out);
+		FCGX_PutS(q->id, out);
+		FCGX_PutS("\r\nContent-Type: application/problem+json\r\n\r\n"
 			  "{\"type\":\"about:blank\",\"title\":\"The service is unavailable\","
 			  "\"status\":503,\"detail\":\"There is no memory for an answer.\","
 			  "\"code\":\"unavailable\",\"instance\":\"",
@@ -199,25 +203,29 @@ finish(FCGX_Request *f)
 }
 
 void
-server_run(struct service *s, int fd, const volatile sig_atomic_t *stop)
+server_run(struct service *s, int fd, worker_next_fn *next)
 {
 	struct timespec nap = { .tv_nsec = 50 * 1000000 };
+	enum worker_turn turn;
 	FCGX_Request f;
+	int rc;
 
 	if (FCGX_Init() != 0) {
 		LOG0(LOG_ERROR, "fastcgi_not_started");
 		return;
 	}
 	FCGX_InitRequest(&f, fd, FCGI_FAIL_ACCEPT_ON_INTR);
-	while (!*stop) {
-		if (FCGX_Accept_r(&f) >= 0) {
+	while ((turn = next()) != WORKER_ENDS) {
+		if ((rc = FCGX_Accept_r(&f)) >= 0) {
 			serve_one(s, &f);
 			finish(&f);
 			/* Who waits now has found all workers busy. */
 			if (fd == s->auth_fd && service_auth_waits(s))
 				metric_add(METRIC_AUTH_WAITED, 0, 1);
-		} else if (!*stop) {
-			/* Out of descriptors, or a signal: not a reason to end, nor to spin. */
+		} else if (turn == WORKER_WINDS_UP) {
+			break;
+		} else if (rc != -EAGAIN) {
+			/* Out of descriptors, say: not a reason to end, nor to spin. */
 			nanosleep(&nap, NULL);
 		}
 	}

@@ -41,6 +41,7 @@ struct connection {
 	struct newcomer *newcomer; /* until opened() has returned */
 	struct user_id user_id;
 	char *session;
+	int64_t epoch;
 	struct address address;
 	int64_t expires_s;
 	enum close_code close_code;
@@ -119,6 +120,12 @@ conn_table_free(struct conn_table *t)
 	free(t);
 }
 
+void
+conn_table_set_rate(struct conn_table *t, int rate)
+{
+	t->rate = rate;
+}
+
 unsigned
 conn_table_count(const struct conn_table *t)
 {
@@ -157,6 +164,7 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 		return NULL;
 	c->newcomer = malloc(sizeof(*c->newcomer));
 	c->session = strdup(o->session);
+	c->epoch = o->epoch;
 	if (c->newcomer == NULL || c->session == NULL ||
 	    !peers_enter(&t->peers, o->address, &c->peer)) {
 		free(c->newcomer);
@@ -243,6 +251,12 @@ conn_session(const struct connection *c)
 	return c->session;
 }
 
+int64_t
+conn_epoch(const struct connection *c)
+{
+	return c->epoch;
+}
+
 bool
 conn_is_v1(const struct connection *c)
 {
@@ -274,10 +288,11 @@ visit_interval(const struct connection *c, int64_t wall_s)
 }
 
 bool
-conn_renew(struct connection *c, const char *session, int64_t expires_s)
+conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s)
 {
 	if (!str_replace(&c->session, session))
 		return false;
+	c->epoch = epoch;
 	c->expires_s = expires_s;
 	c->warned = false;
 	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
@@ -335,6 +350,12 @@ drops_queue(enum close_code code)
 {
 	return code == CLOSE_SLOW_READER || code == CLOSE_INTERNAL || code == CLOSE_REVOKED ||
 	       code == CLOSE_TOKEN_EXPIRED;
+}
+
+bool
+conn_is_closing(const struct connection *c)
+{
+	return c->close_code != CLOSE_NONE;
 }
 
 void

@@ -65,6 +65,7 @@ unsigned conn_table_count_from(const struct conn_table *t, struct address addres
 struct conn_origin {
 	const struct user *user;
 	const char *session; /* of its token */
+	int64_t epoch;	     /* and of its user's sessions, as the token says */
 	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
@@ -87,13 +88,14 @@ const char *conn_request(const struct connection *c);
 struct user_id conn_user_id(const struct connection *c);
 struct address conn_address(const struct connection *c);
 const char *conn_session(const struct connection *c);
+int64_t conn_epoch(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
 uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
 int64_t conn_expires_s(const struct connection *c);
 
-/* The client has a newer token, of SESSION, which ends at EXPIRES_S. False: out of memory, and
- * nothing has changed. */
-bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
+/* The client has a newer token, of SESSION and EPOCH, which ends at EXPIRES_S. False: out of
+ * memory, and nothing has changed. */
+bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s);
 
 /* From the callbacks of libwebsockets. Those that return false want the callback to return -1.
  * WOKEN_US is when the loop was told by the kernel, clock_monotonic_us(). */
@@ -118,6 +120,9 @@ void conn_send_list(struct connection *c);
  * NULL: as well. */
 void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
+/* Has conn_close() been called for it? */
+bool conn_is_closing(const struct connection *c);
+
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
@@ -132,6 +137,9 @@ void conn_misbehaved(struct connection *c, int64_t now_ms);
 /* Calls FN for every open connection. */
 void conn_each(
     struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context);
+
+/* From now on each may send RATE messages a second (0: any number). */
+void conn_table_set_rate(struct conn_table *t, int rate);
 
 /* Once a second: pings, and ends those that are silent, expired or stuck. */
 void conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s);

@@ -134,6 +134,14 @@ relay_event(struct relay *r, const struct event *ev)
 	r->wake_at(r->context, hub_deadline(r->hub));
 }
 
+void
+relay_refuse_calls(struct relay *r, bool refuse)
+{
+	hub_refuse_calls(r->hub, refuse);
+	metric_set(METRIC_DRAINING, 0, refuse);
+	LOG(LOG_INFO, refuse ? "draining" : "drained_no_more", F_INT("calls", hub_calls(r->hub)));
+}
+
 /* Has CONN's message M, which came at SINCE_US, carried out. */
 static void
 pass_on(struct relay *r, struct conn_id conn, const struct message *m, int64_t since_us)
@@ -185,7 +193,8 @@ recipient_found(struct lookup *l, const struct job *j)
 	} else if (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND) {
 		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
-		m.to_role = j->outcome == ERR_OK && !j->user.pending ? j->user.role : ROLE_NONE;
+		m.to_role = j->outcome == ERR_OK && !user_is_hidden(&j->user) ? j->user.role
+									      : ROLE_NONE;
 		pass_on(p->relay, p->conn, &m, p->since_us);
 	}
 	message_fini(&m);
@@ -218,7 +227,7 @@ park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, 
 	p->to = to;
 	p->since_us = since_us;
 	memcpy(p->text, text, len);
-	if (!journal_lookup(r->journal, to, NULL, &p->lookup)) {
+	if (!journal_lookup(r->journal, to, &p->lookup)) {
 		free(p);
 		return false;
 	}
@@ -246,7 +255,7 @@ renewal_checked(struct lookup *l, const struct job *j)
 
 	parked_count--;
 	if (c != NULL && j->outcome == ERR_OK &&
-	    conn_renew(c, n->claims.session, n->claims.expires_s)) {
+	    conn_renew(c, n->claims.session, n->claims.epoch, n->claims.expires_s)) {
 		if (id != NULL && (f = frame_ack_token(id, n->claims.expires_s * 1000)) != NULL)
 			conn_send(c, f);
 	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
@@ -271,7 +280,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 	enum err e = ERR_DENIED;
 
 	if (json_raw_string(m->token, token, sizeof(token)))
-		e = token_verify(&r->key, token, strlen(token), clock_wall_ms() / 1000, &claims);
+		e = token_verify(&r->keys, token, strlen(token), clock_wall_ms() / 1000, &claims);
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
@@ -287,7 +296,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 		.lookup.done = renewal_checked, .relay = r, .conn = conn_id_of(c), .claims = claims
 	};
 	snprintf(n->id, sizeof(n->id), "%s", m->id == NULL ? "" : m->id);
-	if (!journal_lookup(r->journal, claims.user, claims.session, &n->lookup)) {
+	if (!journal_lookup_token(r->journal, &claims, &n->lookup)) {
 		free(n);
 		send_error(c, m, "unavailable", "There is no memory for this now");
 		return;
@@ -410,17 +419,25 @@ collect(void *context, struct conn_id id)
 		all->list[all->count++] = id;
 }
 
-/* SESSION of USER was logged out. */
+/* SESSION was logged out; NULL: U's row has changed, by which all her sessions may have ended. */
+static bool
+is_ended(const struct connection *c, const struct user *u, const char *session)
+{
+	if (session != NULL)
+		return strcmp(conn_session(c), session) == 0;
+	return u->disabled || conn_epoch(c) != u->epoch;
+}
+
 static void
-end_session(struct relay *r, struct user_id user, const char *session)
+end_sessions(struct relay *r, const struct user *u, const char *session)
 {
 	struct connections all = { .count = 0 };
 
-	hub_each_connection(r->hub, user, collect, &all);
+	hub_each_connection(r->hub, u->id, collect, &all);
 	for (unsigned i = 0; i < all.count; i++) {
 		struct connection *c = conn_find_id(r->conns, all.list[i]);
 
-		if (c == NULL || strcmp(conn_session(c), session) != 0)
+		if (c == NULL || !is_ended(c, u, session))
 			continue;
 		relay_event(r, &(struct event){ .kind = EVENT_REVOKED, .conn = all.list[i] });
 		conn_close(c, CLOSE_REVOKED);
@@ -435,19 +452,27 @@ on_result(struct relay *r, const struct job *j)
 
 	switch (j->kind) {
 	case JOB_NOTE:
-		trail_refusal_done(j->outcome);
+		trail_refusal_done(j);
 		break;
 	case JOB_LOOKUP:
 		l->done(l, j);
 		break;
 	case JOB_CHANGED:
+		end_sessions(r, &j->user, NULL);
 		ev.kind = EVENT_CHANGED;
 		relay_event(r, &ev);
 		log_push(j, "user");
 		break;
 	case JOB_REVOKED:
-		end_session(r, j->user.id, j->session);
+		end_sessions(r, &j->user, j->session);
 		log_push(j, "logout");
+		break;
+	case JOB_END_CALL:
+		relay_event(r, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &j->call });
+		break;
+	case JOB_DRAIN:
+		if (!r->stopping)
+			relay_refuse_calls(r, j->drain);
 		break;
 	case JOB_PERSIST:
 		ev.kind = EVENT_PERSISTED;

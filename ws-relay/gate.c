@@ -273,6 +273,7 @@ find_token(struct head *h, unsigned *count)
 	if (h->authorization != NULL &&
 	    strncasecmp(h->authorization, bearer, strlen(bearer)) == 0) {
 		found = h->authorization + strlen(bearer);
+		found += strspn(found, " ");
 		++*count;
 	}
 	while (at = next_item(&protocols, &len), len > 0) {
@@ -319,19 +320,22 @@ client_address(const struct config *config, char *forwarded)
 }
 
 static struct verdict
-check_token(const struct token_key *key, struct head *h, int64_t now_s, struct claims *out)
+check_token(const struct token_keys *keys, struct head *h, int64_t now_s, struct claims *out)
 {
 	unsigned count;
 	const char *token = find_token(h, &count);
 	enum err e;
 
+	/* What lighttpd makes of two of them. */
+	if (h->authorization != NULL && strchr(h->authorization, ',') != NULL)
+		return verdict(400, "invalid_request", "Send one Authorization header");
 	if (count == 0)
 		return verdict(401, "unauthenticated", "A token is needed");
 	if (count > 1)
 		return verdict(400, "invalid_request", "Hand the token over once");
 	if (strlen(token) > GATE_TOKEN_MAX)
 		return verdict(431, "too_large", "The token is too long");
-	e = token_verify(key, token, strlen(token), now_s, out);
+	e = token_verify(keys, token, strlen(token), now_s, out);
 	if (e == ERR_DENIED)
 		return verdict(401, "invalid_token", "The token is malformed or expired");
 	if (e != ERR_OK)
@@ -340,7 +344,7 @@ check_token(const struct token_key *key, struct head *h, int64_t now_s, struct c
 }
 
 struct verdict
-gate_check(const struct config *config, const struct token_key *key, const char *head, size_t len,
+gate_check(const struct config *config, const struct token_keys *keys, const char *head, size_t len,
     int64_t now_s, struct admission *out)
 {
 	static struct head h; /* large, and of the loop's thread alone */
@@ -357,7 +361,7 @@ gate_check(const struct config *config, const struct token_key *key, const char 
 		return v;
 	if (!origin_ok(config, &h))
 		return verdict(403, "forbidden", "This origin is not allowed");
-	if ((v = check_token(key, &h, now_s, &out->claims)).status != 101)
+	if ((v = check_token(keys, &h, now_s, &out->claims)).status != 101)
 		return v;
 	memcpy(out->key, h.key, sizeof(out->key));
 	out->address = client_address(config, h.forwarded);

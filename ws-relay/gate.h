@@ -33,7 +33,7 @@ struct verdict {
 
 /* Judges the LEN bytes at HEAD, which end with the empty line. NOW_S is Unix time. The user's
  * existence is not looked at. */
-struct verdict gate_check(const struct config *config, const struct token_key *key,
+struct verdict gate_check(const struct config *config, const struct token_keys *keys,
     const char *head, size_t len, int64_t now_s, struct admission *out);
 
 /* Writes the whole HTTP answer of a verdict other than 101, to the request with the id REQUEST,

@@ -69,6 +69,12 @@ unavailable(void)
 	return (struct verdict){ 503, "unavailable", "The relay cannot take this now" };
 }
 
+static struct verdict
+draining(void)
+{
+	return (struct verdict){ 503, "draining", "The service is being restarted" };
+}
+
 static void
 stop_reading(struct handshake *h)
 {
@@ -104,7 +110,9 @@ user_found(struct lookup *l, const struct job *j)
 	struct handshake *h = (struct handshake *)(void *)l;
 	struct handshakes *hs = h->owner;
 
-	if (h->fd >= 0 && j->outcome == ERR_OK) {
+	if (h->fd >= 0 && j->outcome == ERR_OK && hs->relay->stopping) {
+		refuse(h, draining());
+	} else if (h->fd >= 0 && j->outcome == ERR_OK) {
 		if (h->admission.request[0] == '\0')
 			request_id_take(NULL, h->admission.request);
 		hs->done(hs->context, h->fd, &h->admission, &j->user);
@@ -127,7 +135,7 @@ judge(struct handshake *h, size_t len)
 {
 	struct relay *r = h->owner->relay;
 	struct verdict v = gate_check(
-	    r->config, &r->key, h->head.data, len, clock_wall_ms() / 1000, &h->admission);
+	    r->config, &r->keys, h->head.data, len, clock_wall_ms() / 1000, &h->admission);
 
 	/* A client must not send frames before the 101 (RFC 6455 4.1). */
 	if (v.status == 101 && h->head.len > len)
@@ -137,8 +145,7 @@ judge(struct handshake *h, size_t len)
 		refuse(h, v);
 		return;
 	}
-	if (!journal_lookup(
-		r->journal, h->admission.claims.user, h->admission.claims.session, &h->lookup)) {
+	if (!journal_lookup_token(r->journal, &h->admission.claims, &h->lookup)) {
 		refuse(h, unavailable());
 		return;
 	}

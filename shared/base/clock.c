@@ -15,7 +15,12 @@ read_us(clockid_t which)
 int64_t
 clock_wall_ms(void)
 {
-	return read_us(CLOCK_REALTIME) / 1000;
+	static const int64_t last = INT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z */
+	int64_t ms = read_us(CLOCK_REALTIME) / 1000;
+
+	if (ms < 0)
+		return 0;
+	return ms < last ? ms : last;
 }
 
 int64_t

@@ -25,6 +25,7 @@ enum metric {
 	METRIC_STORE_FAILURES,
 	/* ws-relay: the loop */
 	METRIC_CONNECTIONS, /* by role */
+	METRIC_DRAINING,
 	METRIC_HANDSHAKES,  /* by status */
 	METRIC_CLOSES,	    /* by who ended it and close code */
 	METRIC_MESSAGES_IN, /* by type: enum message_type */

@@ -109,6 +109,8 @@ const struct family metric_families[METRIC__COUNT] = {
 	    relay_time) },
 	[METRIC_OUTBOX_HIGH] = { GAUGE("telemed_outbox_high_water_bytes",
 	    "The most that has waited for one slow reader within the last minute") },
+	[METRIC_DRAINING] = { GAUGE("telemed_draining",
+	    "1 while new calls are refused, by an operator or because the relay stops") },
 	[METRIC_CALLS_LIVE] = { GAUGE("telemed_calls", "Calls that are ringing or active") },
 	[METRIC_CALLS_STARTED] = { COUNTER("telemed_calls_started_total", "Calls that rang") },
 	[METRIC_CALLS_ENDED] = { COUNTER(

@@ -224,6 +224,7 @@ store_begin(struct store *s)
 enum err
 store_end(struct store *s, enum err so_far)
 {
+	bool wrote_head;
 	enum err e = so_far;
 
 	if (e == ERR_OK)
@@ -232,8 +233,10 @@ store_end(struct store *s, enum err so_far)
 	if (e != ERR_OK && !sqlite3_get_autocommit(s->db) &&
 	    sql_run(s, sql_get(s, SQL_ROLLBACK)) != ERR_OK)
 		LOG0(LOG_ERROR, "store_rollback_failed");
-	trail_end(s->trail, e);
+	wrote_head = trail_end(s->trail, e);
 	store_unlock(s);
+	if (wrote_head) /* who is told of the line may take it that the head tells of it as well */
+		trail_sync(s->trail);
 	return e;
 }
 

@@ -16,7 +16,7 @@ struct store; /* one connection to the database; never shared by threads, never 
 	       */
 
 enum {
-	STORE_SCHEMA_VERSION = 5, /* the newest migration */
+	STORE_SCHEMA_VERSION = 7, /* the newest migration */
 	STORE_BUSY_MS = 2000,	  /* the longest wait for another writer */
 };
 

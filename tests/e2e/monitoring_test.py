@@ -42,7 +42,7 @@ def used_in(expressions, text):
 def promtool(*words, **options):
     if shutil.which("promtool") is None:
         pytest.skip("there is no promtool")
-    got = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=PATIENCE, **options)
+    got = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=PATIENCE * 9, **options)
     assert got.returncode == 0, got.stdout + got.stderr
     return got.stdout + got.stderr
 

@@ -103,6 +103,11 @@ mv "$work/data/"telemed.db* "$work/away/"
 as "$dora" GET /doctors
 expect 503 unavailable
 ok 'without a database there is no list'
+for what in 'GET /auth/me' 'GET /calls' 'GET /turn' 'POST /auth/refresh' 'POST /auth/logout'; do
+	as "$dora" "${what% *}" "${what#* }" '' -H 'Content-Length: 0'
+	expect 503 unavailable
+	ok "nor is there $what"
+done
 for _ in {1..12}; do
 	register PATIENT lost
 	[ "$status" = 503 ] || break

@@ -378,9 +378,11 @@ static void
 make_tokens(void)
 {
 	for (int i = 1; i <= PEOPLE; i++) {
+		struct claims c = { .user = { i }, .role = db_row(i).role };
+
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&relay.key, (struct user_id){ i }, db_row(i).role,
-			 clock_wall_ms() / 1000, 86400, &tokens[i]) == ERR_OK);
+		MUST(token_issue(&relay.keys.first, &c, clock_wall_ms() / 1000, 86400,
+			 &tokens[i]) == ERR_OK);
 	}
 }
 
@@ -404,8 +406,9 @@ begin(enum visibility visibility)
 	now_ms = 1000;
 	due_ms = INT64_MAX;
 	db_reset();
-	relay.key = (struct token_key){ (const unsigned char *)"0123456789abcdef0123456789abcdef",
-		32 };
+	relay.keys.first = (struct token_key){
+		(const unsigned char *)"0123456789abcdef0123456789abcdef", 32
+	};
 	if (tokens[1].data == NULL)
 		make_tokens();
 	events.context = &relay;

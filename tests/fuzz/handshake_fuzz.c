@@ -178,7 +178,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0; /* it is still being read */
 	len = (size_t)(end + 4 - (const char *)data);
 	head = fuzz_bytes(data, len);
-	v = gate_check(&config, &key, head, len, NOW, &a);
+	v = gate_check(&config, &keys, head, len, NOW, &a);
 	for (size_t i = 0; i < COUNT_OF(statuses); i++)
 		known = known || v.status == statuses[i];
 	MUST(known);
