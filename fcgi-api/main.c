@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -86,7 +87,7 @@ run(struct config *c)
 	struct pool pools[2] = { { .size = cores < 1 ? 1 : (unsigned)cores },
 		{ .size = API_WORKERS } };
 	struct program program = { .config = c,
-		.service = { .config = c, .keys = token_keys_of(c) } };
+		.service = { .config = c, .keys = token_keys_of(c), .auth_fd = -1 } };
 	struct data_paths *paths = &program.service.paths;
 	int code;
 
@@ -109,8 +110,11 @@ run(struct config *c)
 			return complain(
 			    EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
+	program.service.auth_fd = pools[0].fd;
+	metric_set(METRIC_START_TIME, METRIC_OF_API, clock_wall_ms() / 1000);
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
-	    F_INT("auth_workers", pools[0].size));
+	    F_INT("auth_workers", pools[0].size), F_STR("visibility", config_visibility_name(c)),
+	    F_STR("doctor_signup", config_signup_name(c)));
 	if (!pools_run(pools, 2, serve, reload, &program))
 		return complain(EXIT_TEMPORARY, "There are no descriptors left.");
 	LOG0(LOG_INFO, "stopped");

@@ -16,8 +16,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/proc.h"
+#include "metrics/metrics.h"
 
-enum { STOP_MS = 5000, RESTART_PAUSE_MS = 200 };
+enum { STOP_MS = 5000, RESTART_PAUSE_MS = 200, MEMORY_MS = 5000 };
 
 struct worker {
 	pid_t pid;	    /* 0: none now */
@@ -150,6 +152,22 @@ start_missing(struct crew *c)
 	}
 }
 
+/* Now and then: what they all take. */
+static void
+note_memory(const struct worker *workers, unsigned n)
+{
+	static int64_t noted_ms = -MEMORY_MS;
+	int64_t now_ms = clock_monotonic_ms();
+	int64_t sum = 0;
+
+	if (now_ms - noted_ms < MEMORY_MS)
+		return;
+	noted_ms = now_ms;
+	for (unsigned i = 0; i < n; i++)
+		sum += workers[i].pid == 0 ? 0 : proc_memory(workers[i].pid);
+	metric_set(METRIC_MEMORY, METRIC_OF_API, sum + proc_memory(0));
+}
+
 /* Waits for one of SIGNALS, a tenth of a second at the most; 0: none came. */
 static int
 wait_signal(const sigset_t *signals)
@@ -261,6 +279,7 @@ pools_run(
 
 		(void)reap(&crew);
 		start_missing(&crew);
+		note_memory(crew.workers, crew.count);
 		sig = wait_signal(&signals);
 		stop = is_stop(sig);
 		if (sig == SIGHUP && reload(context))

@@ -14,5 +14,7 @@ const struct route routes[] = {
 	{ HTTP_GET, "/livez", ANYONE, false, handle_livez },
 	{ HTTP_GET, "/readyz", ANYONE, false, handle_readyz },
 	{ HTTP_GET, "/metrics", LOOPBACK, false, handle_metrics },
+	{ HTTP_GET, "/openapi.yaml", ANYONE, false, handle_contract },
+	{ HTTP_GET, "/asyncapi.yaml", ANYONE, false, handle_contract },
 	{ .handle = NULL },
 };

@@ -6,7 +6,6 @@
 #include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -31,16 +30,6 @@ method_from_name(const char *name)
 			return (enum method)i;
 	}
 	return HTTP_OTHER;
-}
-
-static void
-new_request_id(char out[REQUEST_ID_SIZE])
-{
-	uint64_t id = 0;
-
-	if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
-		id = (uint64_t)clock_wall_ms();
-	snprintf(out, REQUEST_ID_SIZE, "%016llx", (unsigned long long)id);
 }
 
 static const char *
@@ -74,7 +63,7 @@ request_init(
 {
 	*q = (struct request){ .service = s };
 	snprintf(path, path_size, "%s%s", param(f, "SCRIPT_NAME"), param(f, "PATH_INFO"));
-	new_request_id(q->id);
+	request_id_take(param(f, "HTTP_X_REQUEST_ID"), q->id);
 	q->method = method_from_name(param(f, "REQUEST_METHOD"));
 	q->path = path;
 	q->query = param(f, "QUERY_STRING");
@@ -158,8 +147,11 @@ put_reply(struct request *q, FCGX_Stream *out)
 	add_head(q, &head);
 	if (head.failed || (q->reply.body.failed && q->method != HTTP_HEAD)) {
 		q->reply.status = 503;
-		FCGX_PutS("Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\n"
-			  "Content-Type: application/problem+json\r\n\r\n"
+		FCGX_PutS(
+		    "Status: 503\r\nRetry-After: 2\r\nCache-Control: no-store\r\nX-Request-Id: ",
+		    out);
+		FCGX_PutS(q->id, out);
+		FCGX_PutS("\r\nContent-Type: application/problem+json\r\n\r\n"
 			  "{\"type\":\"about:blank\",\"title\":\"The service is unavailable\","
 			  "\"status\":503,\"detail\":\"There is no memory for an answer.\","
 			  "\"code\":\"unavailable\",\"instance\":\"",
@@ -174,28 +166,29 @@ put_reply(struct request *q, FCGX_Stream *out)
 }
 
 static void
-account_for(const struct request *q, int64_t took_ms)
+account_for(const struct request *q, int64_t took_us)
 {
-	int class = q->reply.status / 100;
+	const char *route = q->route == NULL ? "-" : q->route;
+	int status = q->reply.status;
 
-	if (class >= 2 && class <= 5)
-		metric_add((enum metric)(METRIC_HTTP_2XX + class - 2), 1);
-	LOG(class == 5 ? LOG_WARN : LOG_INFO, "http_request", F_STR("request", q->id),
-	    F_STR("route", q->route == NULL ? "-" : q->route), F_INT("status", q->reply.status),
-	    F_INT("user", q->who.user.id.v), F_INT("ms", took_ms));
+	metric_add(METRIC_HTTP_REQUESTS, metric_series_of(METRIC_HTTP_REQUESTS, route, status), 1);
+	metric_observe(METRIC_HTTP_TIME, metric_series(METRIC_HTTP_TIME, route, NULL), took_us);
+	LOG(status >= 500 ? LOG_WARN : LOG_INFO, "http_request", F_STR("request", q->id),
+	    F_STR("route", route), F_INT("status", status), F_INT("user", q->who.user.id.v),
+	    F_INT("ms", took_us / 1000));
 }
 
 static void
 serve_one(struct service *s, FCGX_Request *f)
 {
-	int64_t start = clock_monotonic_ms();
+	int64_t start_us = clock_monotonic_us();
 	char path[256];
 	struct request q;
 
 	request_init(&q, s, f, path, sizeof(path));
 	route_request(&q);
 	put_reply(&q, f->out);
-	account_for(&q, clock_monotonic_ms() - start);
+	account_for(&q, clock_monotonic_us() - start_us);
 	request_fini(&q);
 }
 
@@ -226,6 +219,9 @@ server_run(struct service *s, int fd, worker_next_fn *next)
 		if ((rc = FCGX_Accept_r(&f)) >= 0) {
 			serve_one(s, &f);
 			finish(&f);
+			/* Who waits now has found all workers busy. */
+			if (fd == s->auth_fd && service_auth_waits(s))
+				metric_add(METRIC_AUTH_WAITED, 0, 1);
 		} else if (turn == WORKER_WINDS_UP) {
 			break;
 		} else if (rc != -EAGAIN) {

@@ -49,14 +49,16 @@ struct persist {
 	enum call_reason reason;
 	struct user_id by;   /* of a call's move: whose act or absence it is */
 	struct conn_id conn; /* on which it was asked for; 0: none */
+	int64_t rang_ms;     /* of an answer: how long it had rung */
 	char call_id[CALL_ID_MAX + 1];
 };
 
 enum event_kind {
-	EVENT_CONNECTED, /* CONN is open, of USER as the database has it */
-	EVENT_LOST,	 /* CONN is gone */
-	EVENT_REVOKED,	 /* CONN's session was logged out; it is about to be closed */
-	EVENT_MESSAGE,	 /* CONN has sent MESSAGE */
+	EVENT_CONNECTED,    /* CONN is open, of USER as the database has it */
+	EVENT_LOST,	    /* CONN is gone */
+	EVENT_REVOKED,	    /* CONN's session was ended; it is about to be closed */
+	EVENT_CALL_REVOKED, /* an operator ends CALL, found by its caller and its id */
+	EVENT_MESSAGE,	    /* CONN has sent MESSAGE */
 	EVENT_CHANGED,	 /* USER's row in the database has changed, or is told for the first time */
 	EVENT_PERSISTED, /* PERSIST was committed (OUTCOME is ERR_OK; STATUS: its user's chosen one,
 			    after it), or was not */

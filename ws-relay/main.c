@@ -22,6 +22,8 @@
 
 enum { BACKLOG = 4096 };
 
+static struct config config;
+
 static int
 complain(int code, const char *sentence)
 {
@@ -33,7 +35,9 @@ static void
 ready(void)
 {
 	signals_release_stop();
-	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION));
+	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
+	    F_STR("visibility", config_visibility_name(&config)),
+	    F_STR("doctor_signup", config_signup_name(&config)));
 	notify_state("READY=1");
 }
 
@@ -84,7 +88,6 @@ run(struct config *c)
 int
 main(void)
 {
-	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
 	signals_hold_stop(); /* until the loop has its handlers: see ready() */

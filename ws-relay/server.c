@@ -13,6 +13,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/proc.h"
 #include "doorbell/doorbell.h"
 #include "drain.h"
 #include "handshake.h"
@@ -37,6 +38,8 @@ struct server {
 	struct handshakes *handshakes;
 	int doorbell_fd;
 	ev_io doorbell;
+	ev_check woken;	  /* see on_woken() */
+	int64_t woken_us; /* monotonic */
 	ev_async results; /* the store thread has some */
 	ev_timer hub_timer;
 	int64_t hub_due_ms; /* what it is set to; INT64_MAX: it is not */
@@ -69,6 +72,19 @@ named_connection(struct server *s, struct lws *wsi)
 	return conn_find_id(s->relay.conns, id);
 }
 
+/* The id of the handshake goes with its answer. False: there is no room for it. */
+static bool
+add_headers(struct server *s, struct lws *wsi, struct lws_process_html_args *head)
+{
+	const struct connection *c = named_connection(s, wsi);
+	const char *id = c == NULL ? "" : conn_request(c);
+	unsigned char *end = (unsigned char *)head->p + head->max_len;
+
+	return lws_add_http_header_by_name(wsi,
+		   (const unsigned char *)"X-Request-Id:", (const unsigned char *)id,
+		   (int)strlen(id), (unsigned char **)&head->p, end) == 0;
+}
+
 static bool
 on_established(struct server *s, struct lws *wsi, struct session *session)
 {
@@ -84,19 +100,25 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 {
 	struct session *session = user;
 	struct connection *conn;
+	struct server *s;
 	bool ok = true;
 
 	if (session == NULL) /* of a wsi that is not a WebSocket (yet) */
 		return 0;
 	conn = session->conn;
-	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED)
+	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED &&
+	    reason != LWS_CALLBACK_ADD_HEADERS)
 		return 0;
+	s = lws_context_user(lws_get_context(wsi));
 	switch (reason) {
+	case LWS_CALLBACK_ADD_HEADERS:
+		ok = add_headers(s, wsi, in);
+		break;
 	case LWS_CALLBACK_ESTABLISHED:
-		ok = on_established(lws_context_user(lws_get_context(wsi)), wsi, session);
+		ok = on_established(s, wsi, session);
 		break;
 	case LWS_CALLBACK_RECEIVE:
-		conn_received(conn, in, len, clock_monotonic_ms());
+		conn_received(conn, in, len, s->woken_us);
 		break;
 	case LWS_CALLBACK_RECEIVE_PONG:
 		conn_pong(conn, clock_monotonic_ms());
@@ -171,10 +193,12 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	const struct conn_origin origin = {
 		.user = user,
 		.session = a->claims.session,
+		.epoch = a->claims.epoch,
 		.address = a->address,
 		.expires_s = a->claims.expires_s,
 		.v1 = a->v1,
 		.close = one_too_many(s, a, user),
+		.request = a->request,
 	};
 	struct connection *c;
 	struct conn_id id;
@@ -189,6 +213,7 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	make_head(c, a, &head);
 	/* It reads the head at once, and so has opened the connection, or given it up and closed
 	 * FD, when it returns. */
+	LOG(LOG_DEBUG, "connected", F_STR("request", a->request), F_INT("user", user->id.v));
 	if (lws_adopt_socket_readbuf(s->lws, fd, head.data, head.len) == NULL &&
 	    conn_find_id(s->relay.conns, id) == c)
 		conn_free(c);
@@ -290,6 +315,17 @@ on_reload(struct ev_loop *loop, ev_signal *w, int events)
 	hub_set_rate(s->relay.hub, s->config->ws_rate);
 }
 
+/* Ahead of all that the kernel has told the loop of: one look at the clock for all of it. */
+static void
+on_woken(struct ev_loop *loop, ev_check *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)loop;
+	(void)events;
+	s->woken_us = clock_monotonic_us();
+}
+
 /* libwebsockets 4.1.6 on libev never looks at its own time-outs unless something else happens: this
  * makes it. */
 static void
@@ -311,12 +347,14 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	metric_set(METRIC_RELAY_BEAT, 0, now_ms);
 	conn_table_tick(s->relay.conns, now_ms, clock_wall_ms() / 1000);
 	handshakes_tick(s->handshakes, now_ms);
 	notify_alive(); /* from the loop: one that is stuck is not */
 	/* Lists that sockets did not take at once: of 14,700 connections through lighttpd each had
 	 * 8.6 KB, and has 4.1 with this. */
 	(void)heap_tick(&s->heap);
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, s->heap.last);
 }
 
 /* libev's own would abort. All that a new process needs is stored, so this one makes room for it.
@@ -341,11 +379,13 @@ start_watchers(struct server *s)
 	ev_io_init(&s->doorbell, on_doorbell, s->doorbell_fd, EV_READ);
 	ev_timer_init(&s->kick, on_kick, 0.1, 0.1);
 	ev_timer_init(&s->second, on_second, 1.0, 1.0);
+	ev_check_init(&s->woken, on_woken);
 	ev_signal_init(&s->sigterm, on_stop, SIGTERM);
 	ev_signal_init(&s->sigint, on_stop, SIGINT);
 	ev_signal_init(&s->sighup, on_reload, SIGHUP);
-	s->doorbell.data = s->kick.data = s->second.data = s;
+	s->doorbell.data = s->kick.data = s->second.data = s->woken.data = s;
 	s->sigterm.data = s->sigint.data = s->sighup.data = s;
+	ev_check_start(s->loop, &s->woken);
 	ev_io_start(s->loop, &s->doorbell);
 	ev_timer_start(s->loop, &s->kick);
 	ev_timer_start(s->loop, &s->second);
@@ -474,6 +514,25 @@ start_relay(struct server *s, struct config *c)
 	return r->hub != NULL && r->conns != NULL;
 }
 
+/* In the place of what the last relay left there. */
+static void
+start_metrics(struct server *s)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+
+	(void)!getrlimit(RLIMIT_NOFILE, &limit);
+	metric_set(METRIC_DESCRIPTORS_MAX, METRIC_OF_RELAY, (int64_t)limit.rlim_cur);
+	metric_set(METRIC_START_TIME, METRIC_OF_RELAY, clock_wall_ms() / 1000);
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory(0));
+	metric_set(METRIC_DRAINING, 0, 0);
+	metric_set(METRIC_CONNECTIONS, METRIC_OF_PATIENTS, 0);
+	metric_set(METRIC_CONNECTIONS, METRIC_OF_DOCTORS, 0);
+	metric_set(METRIC_OUTBOX_HIGH, 0, 0);
+	metric_set(METRIC_CALLS_LIVE, 0, hub_calls(s->relay.hub));
+	s->woken_us = clock_monotonic_us();
+	metric_set(METRIC_RELAY_BEAT, 0, s->woken_us / 1000);
+}
+
 static bool
 set_up(struct server *s, struct config *config, struct store *store, int listen_fd)
 {
@@ -497,9 +556,7 @@ set_up(struct server *s, struct config *config, struct store *store, int listen_
 			store_close(store);
 		return false;
 	}
-	metric_set(METRIC_CONNECTIONS, 0); /* what the last relay left there */
-	metric_set(METRIC_DRAINING, 0);
-	metric_set(METRIC_CALLS_LIVE, hub_calls(s->relay.hub));
+	start_metrics(s);
 	start_watchers(s);
 	wake_hub_at(s, hub_deadline(s->relay.hub));
 	s->handshakes = handshakes_new(

@@ -96,6 +96,12 @@ read_address(const struct setting *s, const char *value, char *out, char *why)
 		snprintf(why, CONFIG_WHY_SIZE, "%s must be an IPv4 or IPv6 address.", s->name);
 		return ERR_INVALID;
 	}
+	/* For us ::ffff:a.b.c.d is a.b.c.d (RFC 4291 2.5.5.2); for lighttpd it is another one. */
+	if (value[0] != '\0' && address_is_v4(&address) && strchr(value, ':') != NULL) {
+		snprintf(why, CONFIG_WHY_SIZE,
+		    "%s must name an IPv4 address by its four numbers alone.", s->name);
+		return ERR_INVALID;
+	}
 	return read_text(s, value, out, why);
 }
 
@@ -390,6 +396,18 @@ config_hide_secrets(void)
 	/* Not RLIMIT_CORE: a core that is piped to a program does not ask for it. */
 	(void)prctl(PR_SET_DUMPABLE, 0); /* fails for other values only */
 	settings_hide_secrets();
+}
+
+const char *
+config_visibility_name(const struct config *c)
+{
+	return visibilities[c->visibility];
+}
+
+const char *
+config_signup_name(const struct config *c)
+{
+	return signups[c->doctor_signup];
 }
 
 enum err

@@ -76,6 +76,10 @@ void config_warn(const struct config *c);
  * by other processes of the same user. */
 void config_hide_secrets(void);
 
+/* How TELEMED_VISIBILITY and TELEMED_DOCTOR_SIGNUP are set, as an operator writes it. Static. */
+const char *config_visibility_name(const struct config *c);
+const char *config_signup_name(const struct config *c);
+
 /* Writes DATA_DIR/NAME into OUT. ERR_TOO_BIG: it does not fit. */
 MUST_USE enum err config_path(const struct config *c, const char *name, char out[CONFIG_TEXT_SIZE]);
 

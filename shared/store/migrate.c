@@ -10,6 +10,8 @@
 #include "schema_003.h"
 #include "schema_004.h"
 #include "schema_005.h"
+#include "schema_006.h"
+#include "schema_007.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
@@ -17,6 +19,8 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_003,
 	schema_004,
 	schema_005,
+	schema_006,
+	schema_007,
 };
 
 enum err

@@ -4,6 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { recordPage } from './contract.mjs';
 import { readBrightness, readMedia, spy } from './inpage.mjs';
 import { BUILD, PATIENCE_MS, atEnd, pause, reporter, test, until, witness } from './support.mjs';
 
@@ -63,6 +64,7 @@ export class Person {
 	/** Opens the page in a new window. */
 	async open() {
 		this.page = await this.context.newPage();
+		recordPage(this.page);
 		this.page.on('pageerror', (e) => this.errors.push(`${this.name}: ${e.stack ?? e}`));
 		this.page.on('console', (m) => {
 			this.console.push(`${m.type()}: ${m.text()}`);

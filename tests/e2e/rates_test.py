@@ -40,6 +40,16 @@ COSTS = {
 }
 
 
+async def test_what_is_no_call_start_but_in_name_has_an_error_past_the_rate_too(slow):
+    patient = await slow.patient().connect()
+    while True:
+        await patient.send("call_start", id="to nobody")
+        answer = await patient.wait("error")
+        if answer["code"] != "bad_message":
+            break
+    assert answer["code"] == "rate_limited", answer
+
+
 @pytest.mark.parametrize("row", COSTS)
 def test_what_a_message_costs(slow, row):
     message, cost, looked_at = COSTS[row]

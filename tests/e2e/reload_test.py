@@ -174,7 +174,7 @@ def test_lighttpd_opens_its_log_again(stack):
     access = stack.data / "log/access.log"
     access.rename(access.with_suffix(".1"))
     stack.reload()
-    wait_until(lambda: stack.rest("GET", "/livez")[0] == 200 and access.exists() and "GET /livez" in access.read_text(),
+    wait_until(lambda: stack.rest("GET", "/livez")[0] == 200 and access.exists() and '"path":"/livez"' in access.read_text(),
                "a new access log")
 
 

@@ -47,5 +47,25 @@ for path in /nothing.js /.env /../lighttpd.conf /%2e%2e/lighttpd.conf /telemed.j
 	[[ $status == 40[04] ]] && json 'b["status"] == int(a[0]) and b["code"]' "$status"
 	ok "$path is not there"
 done
+# The contract.
+for name in openapi.yaml asyncapi.yaml; do
+	rest GET "/$name"
+	[ "$status" = 200 ] && [ "$(header content-type)" = application/yaml ] && cmp -s "$work/body" "$root/docs/$name"
+	ok "/$name is served as what it is"
+	[ "$(header cache-control)" = no-cache ] && etag=$(header etag) && rest GET "/$name" '' -H "If-None-Match: $etag" && [ "$status" = 304 ]
+	ok "/$name is asked for again each time, and not sent again"
+	rest GET "/$name" '' -H 'Range: bytes=0-9'
+	[ "$status" = 200 ] && cmp -s "$work/body" "$root/docs/$name"
+	ok "/$name comes whole"
+	for path in "/docs/$name" "/$name/" "/${name%.yaml}.yml" "/${name%.yaml}"; do
+		rest GET "$path"
+		expect 404 not_found
+		ok "$path is not there"
+	done
+done
+rest GET /protocol.md
+expect 404 not_found
+ok 'nothing else of docs/ is served'
+
 ! grep -rnE "innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?://[^ '\"]*\.(com|net|org|io)" "$root/www" | grep -v 'www.w3.org'
 ok 'nothing in it is made from text but text, and nothing comes from elsewhere'

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import websockets
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "support")]
 
+import contract  # noqa: E402
 from history import Recorder, mark  # noqa: E402
 
 NOBODY = 2**53 - 1
@@ -59,12 +60,14 @@ class Load:
             data = json.dumps(body).encode() if body is not None else b"" if method == "POST" else None
             request = urllib.request.Request(self.base + path, data=data, method=method, headers=headers)
             try:
-                with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                try:
+                    answer = urllib.request.urlopen(request, timeout=PATIENCE)
+                except urllib.error.HTTPError as refusal:
+                    answer = refusal
+                with answer:
                     text = answer.read()
-                    return answer.status, json.loads(text) if text else None
-            except urllib.error.HTTPError as answer:
-                answer.read()
-                return answer.code, None
+                contract.rest(method, path, data, answer.status, answer.headers.items(), text)
+                return answer.status, json.loads(text) if text and answer.status < 300 else None
             except (OSError, ValueError):
                 return None, None
         return await asyncio.get_running_loop().run_in_executor(self.threads, ask)
@@ -197,6 +200,7 @@ class Device:
             self.record("refused", code=code)
             return code
         self.record("open")
+        self.contract = contract.Connection(self.v1)
         self.socket = socket
         acting = asyncio.ensure_future(self.act())
         try:
@@ -215,6 +219,7 @@ class Device:
     async def read(self, socket):
         try:
             async for text in socket:
+                self.contract.received(text)
                 self.take(json.loads(text))
                 await self.awake.wait()
         except (websockets.ConnectionClosed, OSError):
@@ -318,6 +323,7 @@ class Device:
             return None
         self.record("send", m=m)
         try:
+            self.contract.sent(json.dumps(m))
             await self.socket.send(json.dumps(m))
         except (websockets.ConnectionClosed, OSError):
             return None
@@ -430,7 +436,10 @@ async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told)
     await load.run([line.split() for line in Path(args.accounts).read_text().splitlines()], lambda: print("quiet", flush=True))
     load.threads.shutdown(wait=False)
-    os._exit(0)
+    contract.write_seen()
+    sentences = contract.take()
+    print("\n".join(sentences), file=sys.stderr, flush=True)
+    os._exit(bool(sentences))
 
 
 if __name__ == "__main__":

@@ -63,10 +63,12 @@ class Crowd:
 
 
 class Soak:
+    STACK = Stack
+
     def __init__(self, seconds, seed, directory, only):
         self.seconds, self.rng, self.dir = seconds, random.Random(seed), directory
         self.faults = [(weight, f) for weight, f in self.FAULTS if not only or f.__name__ in only]
-        self.stack = Stack(**SETTINGS)
+        self.stack = self.STACK(**SETTINGS)
         self.recorder = Recorder(directory / "soak.history")
         self.stop = threading.Event()
         self.usage = {p: [] for p in PROGRAMS}  # (time, bytes, descriptors)
@@ -292,9 +294,9 @@ class Soak:
 WANTED = {"got chat": 100, "got ack": 100, "got incoming_call": 5, "got call_end": 5, "open": 40, "barrier": 40, "doctors": 20}
 
 
-def soak(seconds, seed, directory, only=()):
-    """A list of what was wrong. ONLY: the names of the faults, where it is not all of them."""
-    s = Soak(seconds, seed, directory, only)
+def soak(seconds, seed, directory, only=(), kind=Soak):
+    """A list of what was wrong. ONLY: the names of the faults, where it is not all of them; KIND: Soak, or one with other faults."""
+    s = kind(seconds, seed, directory, only)
     wrong = s.run()
     done, lines = s.report()
     print("\n".join(lines))

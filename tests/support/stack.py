@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import contract
 import websockets
 from findings import findings
 
@@ -75,7 +76,7 @@ class Stack:
 
     def __exit__(self, *_):
         self.stop()
-        found = findings(self.log_text())
+        found = contract.take() + findings(self.log_text())
         access = self.data / "log/access.log"
         if access.exists():
             found += findings(access.read_text(errors="replace"))
@@ -139,13 +140,19 @@ class Stack:
     def relay_socket(self):
         return self.data / "run/relay.sock"
 
-    def metric(self, name):
-        """A number of /metrics."""
+    def metrics(self):
+        """All of /metrics, by name and labels: {'telemed_calls': 0.0, 'telemed_connections{role="doctor"}': 1.0, ...}"""
         with urllib.request.urlopen(self.http + "/metrics", timeout=PATIENCE) as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(name + " "):
-                    return int(line.split()[1])
-        raise AssertionError(f"/metrics has no {name}")
+            text = answer.read()
+            contract.rest("GET", "/metrics", None, answer.status, answer.headers.items(), text)
+            lines = text.decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def metric(self, name):
+        """A number of /metrics; where only a family is named, the sum of its series."""
+        found = [value for series, value in self.metrics().items() if series == name or series.startswith(name + "{")]
+        assert found, f"/metrics has no {name}"
+        return sum(found)
 
     def sql(self, query, *values):
         """The rows of a question to the database."""
@@ -176,19 +183,30 @@ class Stack:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.http + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as answer:
+            answer = urllib.request.urlopen(request, timeout=PATIENCE)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
             text = answer.read()
-            return answer.code, json.loads(text) if text else None
+        contract.rest(method, path, data, answer.status, answer.headers.items(), text)
+        return answer.status, json.loads(text) if text else None
 
-    def admin(self, *words, **settings):
-        """telemed-admin with WORDS: (exit code, standard output, standard error)."""
+    def admin(self, *words, typed="", **settings):
+        """telemed-admin with WORDS, and TYPED as its standard input: (exit code, standard output, standard error)."""
         env = {**os.environ, **self.settings, "TELEMED_DATA_DIR": str(self.data), **settings}
-        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True, text=True,
-                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
-        return got.returncode, got.stdout, got.stderr
+        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True,
+                             input=typed.encode() if isinstance(typed, str) else typed, timeout=3 * PATIENCE)
+        return got.returncode, got.stdout.decode(), got.stderr.decode()
+
+    def admin_json(self, *words, typed="", code=0, **settings):
+        """What it answers with --json, and with this exit code and no complaint."""
+        got, out, err = self.admin(*words, "--json", typed=typed, **settings)
+        assert (got, err) == (code, ""), (words, got, out, err)
+        return json.loads(out)
+
+    def login(self, user, password="password"):
+        """(status, answer), on the account of a user that register() made."""
+        return self.rest("POST", "/auth/login", {"email": user.email, "password": password})
 
     def register(self, role, name=None, headers=None):
         """A new user: its id, name, role, and token."""
@@ -197,7 +215,9 @@ class Stack:
         status, got = self.rest("POST", "/auth/register", {"name": name, "email": f"user{self.users}@example.org",
                                                            "password": "password", "role": role}, headers=headers)
         assert status == 201, got
-        return User(self, got["user"]["id"], name, role, got["token"])
+        user = User(self, got["user"]["id"], name, role, got["token"])
+        user.email = got["user"]["email"]
+        return user
 
     def patient(self):
         return self.register("PATIENT")
@@ -213,6 +233,7 @@ class Stack:
 class User:
     def __init__(self, stack, id, name, role, token):
         self.stack, self.id, self.name, self.role, self.token = stack, id, name, role, token
+        self.email = None
 
     async def open(self, token=None, **options):
         """A connection of which nothing is known yet."""
@@ -248,6 +269,8 @@ class Client:
 
     def __init__(self, user, socket):
         self.user, self.socket = user, socket
+        self.contract = contract.Connection(socket.subprotocol == "telemed.v1")
+        contract.rest("GET", "/ws", None, 101, socket.response_headers.raw_items(), b"")
         Client.open.append(self)
         self.got = []
         self.texts = []  # the same, as it came
@@ -261,9 +284,12 @@ class Client:
             async for text in self.socket:
                 self.texts.append(text)
                 self.got.append(json.loads(text))
+                self.contract.received(text)
                 self.changed.set()
         except websockets.ConnectionClosed:
             pass
+        if self.socket.close_rcvd and self.socket.close_rcvd_then_sent is not False:
+            self.contract.closed(self.socket.close_rcvd.code)
         self.changed.set()
 
     async def send(self, type, to=None, id=None, **data):
@@ -274,9 +300,10 @@ class Client:
             message["id"] = id
         if data:
             message["data"] = data
-        await self.socket.send(json.dumps(message))
+        await self.send_text(json.dumps(message))
 
     async def send_text(self, text):
+        self.contract.sent(text)
         await self.socket.send(text)
 
     def find(self, type, match, start):

@@ -66,6 +66,8 @@ finish() {
 	stack_stop
 	detail=$("$root/tests/support/findings.py" "$work/stack.err" "$work/data/log/access.log")
 	ok 'the programs have run clean, and their logs tell nothing'
+	[ ! -s "$work/exchanges" ] || detail=$("$root/tests/support/contract.py" --fields "$work/exchanges")
+	ok 'what was asked and answered is in docs/openapi.yaml'
 	if [ $failures -gt 0 ]; then
 		echo '# the last of the log:'
 		tail -n 40 "$work/stack.err" | sed 's/^/# /'
@@ -90,6 +92,17 @@ rest() {
 	body=$(tr -d '\0' <"$work/body" 2>/dev/null)
 	head=$(tr -d '\r' <"$work/head")
 	detail="$method $path got $status: ${body:0:500}"
+	record "$method" "$path" "$body_text"
+}
+
+# record METHOD PATH [BODY]: the exchange whose answer is in $status, $head and $body, for finish to judge. Without a BODY that of the
+# request is not judged.
+record() {
+	[ "$status" != 000 ] || return 0
+	local known=$(($# > 2)) sent=${3-} answer=$body
+	[[ $sent == @* ]] && sent=$(tr -d '\0' <"${sent#@}")
+	[ "$1" = HEAD ] && answer= # curl has put the head there
+	printf '%s\0' "$1" "$2" $known "$sent" "$status" "$head" "$answer" >>"$work/exchanges"
 }
 
 # field PATH: of the JSON in $body, like .user.id

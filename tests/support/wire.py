@@ -6,6 +6,7 @@ import socket
 import struct
 from pathlib import Path
 
+import contract
 from stack import NOBODY, PATIENCE
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -49,6 +50,7 @@ class Closed(Exception):
     def __init__(self, payload):
         super().__init__(payload)
         self.code = struct.unpack("!H", payload[:2])[0] if payload else None
+        contract.closing(self.code)
 
 
 class Wire:
@@ -64,6 +66,8 @@ class Wire:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.public = not isinstance(to, Path)
+        self.contract = None  # of a WebSocket
         self.ahead = b""
 
     def __enter__(self):
@@ -111,6 +115,11 @@ class Wire:
         status = int(status_line.split()[1])
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
         body = b"" if status == 101 else self.read(int(headers.get("content-length", 0)))
+        if status == 101:
+            self.contract = contract.Connection("sec-websocket-protocol" in headers)
+        if self.public and request.count(b" ") > 1:
+            method, target, _ = request.decode("latin-1").split(" ", 2)
+            contract.rest(method, target, None, status, headers.items(), body)
         return status, headers, body
 
     def read_frame(self):
@@ -126,7 +135,10 @@ class Wire:
             length = int.from_bytes(self.ahead[2:at], "big")
         self.fill(at + length)
         self.read(at)
-        return first & 0x0F, self.read(length)
+        opcode, payload = first & 0x0F, self.read(length)
+        if opcode == TEXT and self.contract:
+            self.contract.received(payload)
+        return opcode, payload
 
     def next(self, opcode=TEXT, type=None):
         """The payload of the next frame of OPCODE, with TYPE the next JSON message of that type."""

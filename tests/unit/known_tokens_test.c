@@ -19,10 +19,10 @@ forget_all(void **state)
 static void
 issue(struct buf *token, int64_t user)
 {
-	struct user_id id = { user };
+	struct claims c = { .user = { user }, .role = ROLE_DOCTOR };
 
 	buf_init(token, TOKEN_BYTES_MAX);
-	assert_int_equal(token_issue(&keys.first, id, ROLE_DOCTOR, NOW, 300, token), ERR_OK);
+	assert_int_equal(token_issue(&keys.first, &c, NOW, 300, token), ERR_OK);
 }
 
 static enum err
