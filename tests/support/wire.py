@@ -64,10 +64,10 @@ class Wire:
         else:
             self.socket = socket.create_connection(("127.0.0.1", to), PATIENCE)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.public = not isinstance(to, Path)
-        self.contract = None  # of a WebSocket
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.public = not isinstance(to, Path)
+        self.contract = None  # of a WebSocket
         self.ahead = b""
 
     def __enter__(self):
