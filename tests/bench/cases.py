@@ -29,6 +29,12 @@ class Case:
     seconds: float = 120
 
 
+def server_of(case, label):
+    """(server, more options of the load generator)"""
+    entry = case.runs[label]
+    return entry if isinstance(entry, tuple) else (entry, ())
+
+
 US = ("cpu_us", "us CPU/message", 1)
 V1 = ("--subprotocol", "telemed.v1")
 
@@ -110,8 +116,8 @@ def smoke_cases():
     seen = set()
     chosen = cases(True)
     for case in chosen:
-        for label, entry in list(case.runs.items()):
-            kind, more = entry if isinstance(entry, tuple) else (entry, ())
+        for label in list(case.runs):
+            kind, more = server_of(case, label)
             kind = next((k for k in (s.NodeThroughLighttpd, s.Node, s.Bun, s.Limit) if kind and issubclass(kind, k)), kind)
             key = (case.scenario, kind, "--text" in case.options, tuple(word for word in more if str(word).startswith("--")))
             if key in seen:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/bench"
 INSTALLED = ROOT / "build/bench/peers"
 PATIENCE = 60
-# As in make run.
+# For all servers: what would be measured otherwise is bcrypt, and limits of ours that the peers have none of. The peers hash at
+# this cost too.
 ENV = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0", "TELEMED_WS_RATE": "0"}
 
 
@@ -23,8 +24,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def busy_s():
+    """What the processors have worked so far, for whomever."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
 def sessions():
-    """{session: [(pid, name)]} of all that runs."""
+    """{session: [(pid, name, processor time of it and of its children that have ended)]} of all that runs."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -32,7 +42,7 @@ def sessions():
         except OSError:
             continue
         name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
-        found.setdefault(int(rest[3]), []).append((int(stat.parent.name), name))
+        found.setdefault(int(rest[3]), []).append((int(stat.parent.name), name, sum(map(int, rest[11:15])) / TICKS))
     return found
 
 
@@ -61,9 +71,12 @@ class Process:
     def pids(self):
         """{name: [pid]}"""
         found = {}
-        for pid, name in sessions().get(self.child.pid, []):
+        for pid, name, _ in sessions().get(self.child.pid, []):
             found.setdefault(name, []).append(pid)
         return found
+
+    def cpu_s(self):
+        return sum(cpu for _, _, cpu in sessions().get(self.child.pid, []))
 
     def stop(self):
         self.child.terminate()
@@ -71,7 +84,7 @@ class Process:
             self.child.wait(10)
         except subprocess.TimeoutExpired:
             pass
-        for pid, _ in sessions().get(self.child.pid, []):
+        for pid, _, _ in sessions().get(self.child.pid, []):
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
@@ -106,6 +119,7 @@ class Server:
         self.bench, self.patients, self.doctors = bench, patients, doctors
         self.dir = Path(tempfile.mkdtemp(prefix="bench.", dir=bench.work))
         self.processes = []
+        self.commands = []
         self.said = ""  # by all of its programs, when it has ended
 
     def __enter__(self):
@@ -123,6 +137,8 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def run(self, *command, **options):
+        env = [f"{name}={value}" for name, value in options.items() if name.isupper()]
+        self.commands.append(" ".join([*env, *map(str, command)]))
         process = Process(command, self.dir / f"log{len(self.processes)}", **options)
         self.processes.append(process)
         return process

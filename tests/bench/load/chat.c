@@ -9,6 +9,7 @@ enum { IDLE_S = 6 };
 struct talker {
 	struct shot shot;
 	uint32_t sent;
+	int64_t *sent_ns;  /* when, of the last as many as may be under way */
 	uint32_t received; /* the next sequence number of the other side */
 };
 
@@ -16,6 +17,7 @@ struct chat {
 	const struct options *o;
 	struct crowd crowd;
 	struct talker *talkers;
+	unsigned under_way; /* messages of one talker, at most: for a receiver that lags */
 	bool running;
 	uint64_t delivered;
 	uint64_t wrong; /* out of order, twice, or not what was sent */
@@ -31,24 +33,48 @@ is_chat(const char *text, size_t len)
 	return len > sizeof(begins) && memcmp(text, begins, sizeof(begins) - 1) == 0;
 }
 
+/* TO: an id; NULL: to everyone. */
+static void
+talker_init(struct chat *chat, unsigned i, const char *to)
+{
+	struct talker *t = &chat->talkers[i];
+
+	t->sent_ns = need(calloc(chat->under_way, sizeof(int64_t)));
+	shot_init(&t->shot, i, to, chat->o->text);
+}
+
+static void
+talkers_free(struct chat *chat)
+{
+	for (unsigned i = 0; i < chat->o->connections; i++) {
+		shot_fini(&chat->talkers[i].shot);
+		free(chat->talkers[i].sent_ns);
+	}
+	free(chat->talkers);
+}
+
 static void
 speak(struct chat *chat, unsigned i)
 {
 	struct talker *t = &chat->talkers[i];
+	int64_t ns = now_ns();
 
-	shot_mark(&t->shot, i, t->sent++, now_ns());
+	t->sent_ns[t->sent % chat->under_way] = ns;
+	shot_mark(&t->shot, i, t->sent++, ns);
 	client_send(&chat->crowd, &chat->crowd.clients[i], t->shot.bytes, t->shot.len);
 }
 
-/* True: this is the next of what FROM was to send to TO. */
+/* True: this is the next of what FROM has sent to TO, as it was sent. */
 static bool
 in_order(struct chat *chat, unsigned to, unsigned from, const char *text, size_t len)
 {
+	const struct talker *sender = &chat->talkers[from];
 	struct talker *t = &chat->talkers[to];
 	struct mark m;
 
 	if (!mark_read(text, len, chat->o->text, &m) || m.sender != from ||
-	    m.sequence != t->received) {
+	    m.sequence != t->received || m.sequence >= sender->sent ||
+	    m.ns != sender->sent_ns[m.sequence % chat->under_way]) {
 		chat->wrong++;
 		return false;
 	}
@@ -84,14 +110,14 @@ missing(const struct chat *chat)
 	return n;
 }
 
-/* Gives what is under way two seconds to arrive. */
+/* Waits for what is under way. */
 static void
 drain(struct chat *chat, uint64_t (*left)(const struct chat *))
 {
-	int64_t end = now_ns() + 2000000000;
+	int64_t end = now_ns() + (int64_t)(chat->o->timeout_s * 1e9);
 
 	chat->running = false;
-	while (left(chat) > 0 && now_ns() < end)
+	while (left(chat) > 0 && chat->wrong == 0 && chat->crowd.lost == 0 && now_ns() < end)
 		crowd_poll(&chat->crowd, 0, 10);
 	crowd_run(&chat->crowd, 0.1); /* for what should not come any more */
 }
@@ -162,7 +188,7 @@ seat_and_connect(struct chat *chat, struct options *o)
 bool
 run_chat(struct options *o)
 {
-	struct chat chat = { .o = o, .running = true };
+	struct chat chat = { .o = o, .running = true, .under_way = o->in_flight };
 	struct usage before;
 	struct usage at_first;
 	struct usage idle;
@@ -178,7 +204,7 @@ run_chat(struct options *o)
 		return false;
 	sit_idle(&chat, &at_first, &idle);
 	for (unsigned i = 0; i < 2 * o->pairs; i++)
-		shot_init(&chat.talkers[i].shot, i, chat.crowd.clients[i ^ 1].account->id, o->text);
+		talker_init(&chat, i, chat.crowd.clients[i ^ 1].account->id);
 	for (unsigned n = 0; n < o->in_flight; n++) {
 		for (unsigned p = 0; p < o->pairs; p++)
 			speak(&chat, 2 * p + n % 2);
@@ -189,9 +215,7 @@ run_chat(struct options *o)
 	report_memory(&before, &at_first, &idle, o->connections + o->idle);
 	report_count("connections", o->connections + o->idle);
 	report_close();
-	for (unsigned i = 0; i < o->connections; i++)
-		shot_fini(&chat.talkers[i].shot);
-	free(chat.talkers);
+	talkers_free(&chat);
 	crowd_fini(&chat.crowd);
 	return ok;
 }
@@ -202,7 +226,13 @@ on_broadcast_text(void *context, struct client *c, const char *text, size_t len)
 {
 	struct chat *chat = context;
 
-	if (!is_chat(text, len) || !in_order(chat, c->index, 0, text, len))
+	if (!is_chat(text, len))
+		return;
+	if (c->index == 0) { /* what it says is for the others */
+		chat->wrong++;
+		return;
+	}
+	if (!in_order(chat, c->index, 0, text, len))
 		return;
 	if (--chat->awaited % (chat->o->connections - 1) == 0 && chat->running) {
 		chat->awaited += chat->o->connections - 1;
@@ -227,11 +257,12 @@ run_broadcast(struct options *o)
 
 	accounts_read(o, 1);
 	chat.talkers = need(calloc(o->connections, sizeof(struct talker)));
+	chat.under_way = o->in_flight * (o->connections - 1);
 	crowd_init(&chat.crowd, o, o->connections, &chat, on_broadcast_text);
 	if (o->connections < 2 || !crowd_connect(&chat.crowd, o->connections))
 		return false;
 	crowd_settle(&chat.crowd, 0.5);
-	shot_init(&chat.talkers[0].shot, 0, NULL, o->text);
+	talker_init(&chat, 0, NULL);
 	for (unsigned n = 0; n < o->in_flight; n++) {
 		chat.awaited += o->connections - 1;
 		speak(&chat, 0);
@@ -241,8 +272,7 @@ run_broadcast(struct options *o)
 	ok = report_chat("broadcast", &chat, &from, &to, delivered, chat.awaited);
 	report_count("connections", o->connections);
 	report_close();
-	shot_fini(&chat.talkers[0].shot);
-	free(chat.talkers);
+	talkers_free(&chat);
 	crowd_fini(&chat.crowd);
 	return ok;
 }

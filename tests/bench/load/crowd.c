@@ -12,6 +12,8 @@
 #define KEY    "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
+#define LIST_BEGINS "{\"type\":\"users\""
+
 enum { EVENTS_AT_ONCE = 256, HEAD_MAX = 16384 };
 enum { OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
@@ -184,12 +186,16 @@ read_answer(struct crowd *w, struct client *c, const unsigned char *data, size_t
 	return size;
 }
 
+/* DATA: as much of the text as is there, LIST_BEGINS at least where it is as long. */
 static void
-count_text(struct crowd *w, struct client *c)
+count_text(struct crowd *w, struct client *c, const unsigned char *data, size_t len)
 {
 	w->frames_in++;
-	w->heard += c->heard ? 0 : 1;
+	if (c->heard || len < strlen(LIST_BEGINS) ||
+	    memcmp(data, LIST_BEGINS, strlen(LIST_BEGINS)) != 0)
+		return;
 	c->heard = true;
+	w->heard++;
 }
 
 static void
@@ -206,7 +212,7 @@ on_frame(struct crowd *w, struct client *c, unsigned opcode, const unsigned char
 		    len < 2 ? 1005U : (unsigned)(data[0] << 8 | data[1]));
 		client_lost(w, c, why);
 	} else if (opcode == OP_TEXT) {
-		count_text(w, c);
+		count_text(w, c, data, len);
 		if (len >= w->ignore_below)
 			w->on_text(w->context, c, (const char *)data, len);
 	}
@@ -251,8 +257,9 @@ read_frames(struct crowd *w, struct client *c, const unsigned char *data, size_t
 			at += head + payload;
 			continue;
 		}
-		if (payload < w->ignore_below && (data[at] & 0x0f) == OP_TEXT) {
-			count_text(w, c);
+		if (payload < w->ignore_below && (data[at] & 0x0f) == OP_TEXT &&
+		    len - at - head >= strlen(LIST_BEGINS)) {
+			count_text(w, c, data + at + head, len - at - head);
 			c->skip = payload - (len - at - head);
 			return len;
 		}

@@ -15,7 +15,9 @@ enum { ANSWER_MAX = 1 << 20, REQUEST_MAX = 8192 };
 struct asker {
 	int fd;
 	bool connected;
-	unsigned index; /* of the user that it makes */
+	bool waiting;	  /* for an answer */
+	uint64_t answers; /* that it has had */
+	unsigned index;	  /* of the user that it makes */
 	int64_t asked_ns;
 	char *in;
 	size_t in_len;
@@ -52,6 +54,7 @@ static void
 ask(struct http *h, struct asker *a, const char *request, size_t len)
 {
 	(void)h;
+	a->waiting = true;
 	a->asked_ns = now_ns();
 	if (send(a->fd, request, len, MSG_NOSIGNAL) != (ssize_t)len)
 		die("a request was not taken: %s", strerror(errno));
@@ -164,13 +167,17 @@ http_poll(struct http *h, void (*next)(struct http *h, struct asker *a),
 			continue;
 		}
 		got = recv(a->fd, a->in + a->in_len, ANSWER_MAX - a->in_len, 0);
-		if (got <= 0 && errno != EAGAIN)
+		if (got == 0 || (got < 0 && errno != EAGAIN))
 			die("a connection was closed: %s", got == 0 ? "" : strerror(errno));
 		a->in_len += got > 0 ? (size_t)got : 0;
 		if ((size = read_http(a, &r)) == 0)
 			continue;
 		if (size != a->in_len)
 			die("more than the answer came");
+		if (!a->waiting)
+			die("an answer that nobody has asked for");
+		a->waiting = false;
+		a->answers++;
 		histogram_add(&h->delay, now_ns() - a->asked_ns);
 		done(h, a, &r);
 		a->in_len = 0;
@@ -181,7 +188,7 @@ http_poll(struct http *h, void (*next)(struct http *h, struct asker *a),
 static void
 ask_again(struct http *h, struct asker *a)
 {
-	if (h->running)
+	if (h->running || a->answers == 0)
 		ask(h, a, h->request, h->request_len);
 }
 
@@ -236,16 +243,42 @@ run_requests(struct http *h, double seconds)
 		http_poll(h, ask_again, check_answer);
 }
 
+/* Connections that wait for an answer, or have never had one. */
+static unsigned
+unanswered(const struct http *h)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < h->count; i++)
+		n += h->askers[i].waiting || h->askers[i].answers == 0;
+	return n;
+}
+
+/* Nobody asks again; waits until each connection has its answer, and for what should not come. */
+static void
+drain(struct http *h)
+{
+	int64_t end = now_ns() + (int64_t)(h->o->timeout_s * 1e9);
+
+	h->running = false;
+	while (unanswered(h) > 0 && now_ns() < end)
+		http_poll(h, ask_again, check_answer);
+	run_requests(h, 0.1);
+}
+
 /* Asks once for the ETag, on a connection of its own. Without one, all is asked for as before. */
 static void
 make_conditional(struct http *h)
 {
+	int64_t end = now_ns() + (int64_t)(h->o->timeout_s * 1e9);
 	struct http once;
 
 	http_init(&once, h->o, 1);
 	make_get(&once, NULL, 0);
-	while (once.running)
+	while (once.running && now_ns() < end)
 		http_poll(&once, ask_again, take_etag);
+	if (once.running)
+		die("no answer");
 	memcpy(h->request, once.request, once.request_len);
 	h->request_len = once.request_len;
 	http_fini(&once);
@@ -258,6 +291,7 @@ run_http(struct options *o)
 	struct usage to;
 	uint64_t answers;
 	struct http h;
+	unsigned left;
 	bool ok;
 
 	if (o->users_file != NULL)
@@ -273,7 +307,9 @@ run_http(struct options *o)
 	run_requests(&h, o->run_s);
 	answers = h.answers - answers;
 	meter_read(&to);
-	ok = h.wrong == 0 && answers > 0 &&
+	drain(&h);
+	left = unanswered(&h);
+	ok = h.wrong == 0 && answers > 0 && left == 0 &&
 	     (h.first_status == 200 || (o->conditional && h.first_status == 304));
 	report_open("http");
 	report_count("answers", answers);
@@ -283,6 +319,7 @@ run_http(struct options *o)
 	report_number("delay_p50_us", histogram_us(&h.delay, 0.5));
 	report_number("delay_p99_us", histogram_us(&h.delay, 0.99));
 	report_count("wrong", h.wrong);
+	report_count("unanswered", left);
 	report_close();
 	http_fini(&h);
 	return ok;

@@ -106,7 +106,7 @@ struct client {
 	unsigned char *out; /* what the socket did not take */
 	size_t out_len;
 	int64_t started_ns;
-	bool heard; /* has had a first message */
+	bool heard; /* has had a list of users */
 };
 
 struct crowd {
@@ -167,7 +167,7 @@ struct mark {
 	uint32_t sequence;
 	int64_t ns;
 };
-/* False: this is not a chat of ours with a text of that length. */
+/* False: this is not a chat with a text of ours of that length, to the last character. */
 bool mark_read(const char *message, size_t len, unsigned text, struct mark *out);
 
 /* Appends one masked frame with this payload to OUT, which has room for 14 bytes more; its length.

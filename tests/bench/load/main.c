@@ -161,7 +161,8 @@ main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		set_option(&o, c, optarg);
-	if (optind != argc - 1 || o.to == NULL || o.text < MARK_DIGITS || o.connections == 0)
+	if (optind != argc - 1 || o.to == NULL || o.text < MARK_DIGITS || o.connections == 0 ||
+	    o.in_flight == 0)
 		usage();
 	for (unsigned i = 0; i < COUNT_OF(scenarios); i++) {
 		if (strcmp(argv[optind], scenarios[i].name) == 0)

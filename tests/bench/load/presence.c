@@ -108,6 +108,8 @@ run_connect(struct options *o)
 	struct presence p = { .o = o };
 	struct usage from;
 	struct usage to;
+	uint64_t bytes;
+	uint64_t frames;
 	int64_t end;
 	bool ok;
 
@@ -123,13 +125,17 @@ run_connect(struct options *o)
 	while (p.complete < o->connections && p.crowd.refused + p.crowd.lost == 0 && now_ns() < end)
 		crowd_poll(&p.crowd, o->connections, 100);
 	meter_read(&to);
+	bytes = p.crowd.bytes_in;
+	frames = p.crowd.frames_in;
+	p.crowd.ignore_below = 0;
+	crowd_settle(&p.crowd, 1.0); /* and it must stay so */
 	ok = p.complete == o->connections && p.crowd.refused + p.crowd.lost == 0;
 	report_open("connect");
 	report_count("connections", o->connections);
 	report_count("complete", p.complete);
 	report_usage(&from, &to, o->connections);
-	report_count("bytes", p.crowd.bytes_in);
-	report_count("frames", p.crowd.frames_in);
+	report_count("bytes", bytes);
+	report_count("frames", frames);
 	report_count("lost", p.crowd.refused + p.crowd.lost);
 	if (p.crowd.why[0] != '\0')
 		report_text("why", p.crowd.why);
@@ -190,7 +196,8 @@ converge(struct presence *p)
 {
 	int64_t begin = now_ns();
 
-	while (p->right_count < p->crowd.count && now_ns() - begin < 5000000000)
+	while (p->right_count < p->crowd.count && p->crowd.lost == 0 &&
+	       (double)(now_ns() - begin) < p->o->timeout_s * 1e9)
 		crowd_poll(&p->crowd, 0, 10);
 	return (double)(now_ns() - begin) / 1e6;
 }
@@ -250,13 +257,17 @@ run_flip(struct options *o)
 	converge(&p);
 	p.flipped_ns = 0;
 	crowd_settle(&p.crowd, 1.0);
+	ok = p.right_count == o->connections;
 	bytes = p.crowd.bytes_in;
 	frames = p.crowd.frames_in;
 	meter_read(&from);
 	flip_at_rate(&p);
 	settled_ms = converge(&p);
 	meter_read(&to);
-	ok = p.right_count == o->connections && p.crowd.lost == 0;
+	bytes = p.crowd.bytes_in - bytes;
+	frames = p.crowd.frames_in - frames;
+	crowd_settle(&p.crowd, 1.0); /* and it must stay so */
+	ok = ok && p.right_count == o->connections && p.crowd.lost == 0;
 	report_open("flip");
 	report_count("connections", o->connections);
 	report_count("right", p.right_count);
@@ -264,8 +275,8 @@ run_flip(struct options *o)
 	report_number("first_p50_ms", histogram_us(&p.delay, 0.5) / 1000);
 	report_number("first_last_ms", histogram_us(&p.delay, 0.9999) / 1000);
 	report_number("settled_ms", settled_ms);
-	report_count("bytes", p.crowd.bytes_in - bytes);
-	report_count("frames", p.crowd.frames_in - frames);
+	report_count("bytes", bytes);
+	report_count("frames", frames);
 	report_count("lost", p.crowd.lost);
 	report_close();
 	crowd_fini(&p.crowd);

@@ -6,6 +6,7 @@
 #include "load.h"
 
 #define TEXT_BEGINS "\"message\":\""
+#define FILLER	    'x' /* what a text is made of behind its mark */
 
 size_t
 frame_make(
@@ -44,7 +45,7 @@ shot_init(struct shot *s, unsigned index, const char *to, unsigned text)
 		? snprintf(json, size, "{\"type\":\"chat\",\"data\":{" TEXT_BEGINS)
 		: snprintf(json, size, "{\"type\":\"chat\",\"to\":%s,\"data\":{" TEXT_BEGINS, to);
 	at = (size_t)n;
-	memset(json + at, 'x', text);
+	memset(json + at, FILLER, text);
 	n = snprintf(json + at + text, size - at - text, "\"}}");
 	memcpy(s->mask, &mask, sizeof(s->mask));
 	s->bytes = need(malloc(size));
@@ -100,6 +101,13 @@ read_digits(const char *at, unsigned digits, uint64_t *out)
 	return true;
 }
 
+/* LEN times the same letter, each held against the one before it. */
+static bool
+is_filler(const char *at, size_t len)
+{
+	return len == 0 || (at[0] == FILLER && memcmp(at, at + 1, len - 1) == 0);
+}
+
 bool
 mark_read(const char *message, size_t len, unsigned text, struct mark *out)
 {
@@ -111,7 +119,8 @@ mark_read(const char *message, size_t len, unsigned text, struct mark *out)
 	if (at == NULL)
 		return false;
 	at += strlen(TEXT_BEGINS);
-	if (len - (size_t)(at - message) <= text || at[text] != '"' || at[text - 1] == '"')
+	if (len - (size_t)(at - message) <= text || at[text] != '"' ||
+	    !is_filler(at + MARK_DIGITS, text - MARK_DIGITS))
 		return false;
 	if (!read_digits(at, 8, &sender) || !read_digits(at + 8, 8, &sequence) ||
 	    !read_digits(at + 16, 16, &ns))

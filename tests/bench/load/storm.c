@@ -56,10 +56,11 @@ run_storm(struct options *o)
 	while (w.heard + ended(&w) < total && now_ns() < end)
 		crowd_poll(&w, 0, 100);
 	meter_read(&heard);
-	ok = w.open == total && ended(&w) == 0;
+	ok = w.open == total && w.heard == total && ended(&w) == 0;
 	report_open("storm");
 	report_count("connections", o->connections);
 	report_count("open", w.open);
+	report_count("heard", w.heard);
 	report_count("refused", w.refused);
 	report_count("lost", w.lost);
 	report_usage(&from, &open, o->connections);

@@ -17,6 +17,7 @@ function signedIn(req) {
 	const authorization = req.headers.get("authorization") ?? "";
 	return authorization.startsWith("Bearer ") ? contract.whoHas(authorization.slice(7)) : undefined;
 }
+const JSON_TYPE = { headers: { "Content-Type": "application/json" } };
 const refuse = () => Response.json({ code: "invalid_token" }, { status: 401 });
 
 function upgrade(req, server) {
@@ -36,7 +37,7 @@ const server = Bun.serve({
 		"/auth/register": { POST: async (req) => reply(await contract.register(await req.json())) },
 		"/auth/login": { POST: async (req) => reply(await contract.login(await req.json())) },
 		"/doctors": {
-			GET: (req) => (signedIn(req) ? Response.json(contract.listDoctors()) : refuse()),
+			GET: (req) => (signedIn(req) ? new Response(contract.listDoctors(), JSON_TYPE) : refuse()),
 		},
 		"/doctors/status": {
 			POST: async (req) => {

@@ -11,6 +11,7 @@ const ROLES = ["PATIENT", "DOCTOR"];
 const STATUSES = ["ONLINE", "BUSY", "OFFLINE"];
 
 // sendAll(text, but): to all connections, or all but one; send(connection, text): to one. Each connection has a member `user`.
+// Both lists are made into text once, and again when somebody's part in them has changed: announce() and register() forget them.
 export function createContract({ sendAll, send, hash, compare }) {
 	const users = new Map(); // id -> user
 	const byEmail = new Map();
@@ -19,7 +20,9 @@ export function createContract({ sendAll, send, hash, compare }) {
 	const calls = new Map(); // callId -> { caller, callee }
 
 	const view = (user) => ({ id: user.id, name: user.name, role: user.role, status: user.call ? "BUSY" : user.status });
-	const list = () => JSON.stringify({ type: "users", users: Array.from(present.values(), view) });
+	let listed, listedDoctors;
+	const list = () => (listed ??= JSON.stringify({ type: "users", users: Array.from(present.values(), view) }));
+	const listDoctors = () => (listedDoctors ??= JSON.stringify({ doctors: doctors.map(view) }));
 
 	// The list has changed: everyone gets it, made into text once.
 	function announce(user) {
@@ -27,6 +30,7 @@ export function createContract({ sendAll, send, hash, compare }) {
 			present.set(user.id, user);
 		else
 			present.delete(user.id);
+		listed = listedDoctors = undefined;
 		sendAll(list());
 	}
 
@@ -67,6 +71,7 @@ export function createContract({ sendAll, send, hash, compare }) {
 		if (role === "DOCTOR") {
 			doctors.push(user);
 			doctors.sort((a, b) => (a.name < b.name ? -1 : 1));
+			listedDoctors = undefined;
 		}
 		return { status: 201, body: { token: tokenOf(user), user: { ...view(user), email } } };
 	}
@@ -194,8 +199,6 @@ export function createContract({ sendAll, send, hash, compare }) {
 		const handler = handlers[message?.type];
 		return handler ? handler(connection, message) : fail(connection, "unknown_type", message);
 	}
-
-	const listDoctors = () => ({ doctors: doctors.map(view) });
 
 	return { register, login, postStatus, listDoctors, whoHas, connected, disconnected, received };
 }

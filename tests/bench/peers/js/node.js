@@ -40,7 +40,7 @@ const reply = (res, { status, body }) => res.status(status).json(body);
 
 app.post("/auth/register", express.json(), async (req, res) => reply(res, await contract.register(req.body ?? {})));
 app.post("/auth/login", express.json(), async (req, res) => reply(res, await contract.login(req.body ?? {})));
-app.get("/doctors", signedIn, (req, res) => res.json(contract.listDoctors()));
+app.get("/doctors", signedIn, (req, res) => res.type("json").send(contract.listDoctors()));
 app.post("/doctors/status", express.json(), signedIn, (req, res) => reply(res, contract.postStatus(req.user, req.body ?? {})));
 
 const server = createServer(app);
