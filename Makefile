@@ -30,7 +30,7 @@ API := $(wildcard fcgi-api/*.c)
 RELAY := $(wildcard ws-relay/*.c)
 ADMIN := $(wildcard admin/*.c)
 # What the tests link: a program without its main.c.
-HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c legs.c frame.c message.c)
+HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c call_moves.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
 UNIT := $(wildcard tests/unit/*_test.c)
@@ -111,7 +111,7 @@ $(BUILD)/ws-relay/ws-relay: $(call objects,$(RELAY)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lwebsockets -lev $(LDLIBS)
 
 $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lssl
 
 .PHONY: tests
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
@@ -119,6 +119,7 @@ tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/s
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
+$(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
 $(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
@@ -133,12 +134,21 @@ $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(A
 $(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
 $(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
 $(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
+$(BUILD)/tests/fuzz/stun_fuzz: $(call objects,admin/stun.c)
 $(BUILD)/tests/fuzz/query_fuzz $(BUILD)/tests/fuzz/handshake_fuzz: $(call objects,ws-relay/gate.c)
 
 $(FUZZ_PROGRAMS): %: %.o $(call objects,$(FUZZ_SHARED)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a $(LDLIBS) -ljansson -lcmocka
 
-fuzz: deps-fuzz
+# For what reads numbers: NAME is one, above 0.
+.PHONY: known-targets
+whole-%:
+	@case '$($*)' in ''|0*|*[!0-9]*) echo 'telemed: $* must be a whole number above 0.' >&2; exit 2 ;; esac
+
+known-targets:
+	@$(if $(filter-out $(FUZZ_TARGETS),$(TARGETS)),echo 'telemed: TARGETS must be some of $(sort $(FUZZ_TARGETS)).' >&2; exit 2)
+
+fuzz: whole-FUZZ_SECONDS known-targets deps-fuzz
 	@$(MAKE) --no-print-directory -s FUZZ=1 CC=clang fuzz-programs
 	@tests/fuzz/run build/clang-fuzz $(FUZZ_SECONDS) $(or $(TARGETS),$(FUZZ_TARGETS))
 
@@ -168,7 +178,7 @@ sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim $(if $(SEED),--seed $(SEED)) $(if $(N),--histories $(N))
 
 MINUTES := 10
-soak: deps-test
+soak: whole-MINUTES deps-test
 	@$(MAKE) --no-print-directory -s programs
 	@TELEMED_BUILD=$(BUILD) tests/history/soak.py --seconds $$(($(MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 

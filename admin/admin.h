@@ -6,37 +6,17 @@
 
 #include "config/paths.h"
 #include "store/store_audit.h"
-
-/* Exit codes, those of sysexits.h: a script can tell what to do from them. */
-enum admin_exit {
-	ADMIN_OK = 0,
-	ADMIN_NOT_WHOLE = 1, /* audit verify: the trail is not as it was written */
-	ADMIN_USAGE = 64,    /* the command line is wrong */
-	ADMIN_REFUSED = 65,  /* what was asked for does not go with what is there */
-	ADMIN_NO_INPUT = 66, /* there is no database */
-	ADMIN_NO_USER = 67,
-	ADMIN_BROKEN = 74, /* disk, memory, or the database is damaged */
-	ADMIN_TRY_LATER = 75,
-	ADMIN_CONFIG = 78, /* a setting is bad, or the database is a newer version's */
-};
+#include "tell.h"
 
 struct admin {
 	const struct config *config;
 	struct data_paths paths;
-	struct store *store; /* open, for reading or for writing as the command's row says */
+	struct store
+	    *store; /* open, for reading or for writing as the command's row says; or NULL */
 };
 
-/* ARGV are the words after the command's two. */
+/* ARGV are the words after the command's own. */
 typedef enum admin_exit command_fn(struct admin *a, int argc, char **argv);
-
-/* Says SENTENCE on standard error and returns CODE. */
-enum admin_exit complain(enum admin_exit code, const char *sentence);
-
-/* The same for an outcome of the store that the caller has no word for; ADMIN_OK for ERR_OK. */
-enum admin_exit complain_of_store(enum err e);
-
-/* The same for store_audit_open() and store_audit_reading(). */
-enum admin_exit complain_of_trail(enum err e);
 
 /* The command line is wrong: says so, and what is right. */
 enum admin_exit usage_error(const char *why);
@@ -44,9 +24,60 @@ enum admin_exit usage_error(const char *why);
 /* Where what a command does comes from, for the audit trail: "uid:N". Static. */
 const char *admin_source(void);
 
+/* In a transaction: the line of the trail that says what an operator has done, in WORD, to USER (0:
+ * nobody) or CALL (0: none). */
+MUST_USE enum err admin_note(struct store *s, const char *word, struct user_id user, int64_t call);
+
+/* An option: a flag, or one with a value, which is the word behind it. */
+struct option {
+	const char *name; /* "--json"; NULL ends the list */
+	bool *flag;
+	const char **value;
+};
+
+/* Reads the words of ARGV: options, and at most MAX other words, into WORDS. Returns how many of
+ * these there are; -1: something else stands there. */
+int options_read(char **argv, const struct option *options, const char **words, int max);
+
+/* LINE:MAC, as audit verify prints it. */
+bool anchor_read(const char *text, struct audit_mark *out);
+
+/* status.c: does a program listen at the socket at PATH? */
+bool somebody_listens(const char *path);
+
+/* audit_says.c: what was found of a trail, for a person or as JSON; and the exit code for it. */
+struct audit_report;
+MUST_USE enum err print_report(const struct audit_report *r, bool json);
+enum admin_exit exit_of_report(const struct audit_report *r);
+
+/* status.c, check.c, token.c, turn.c */
+command_fn status_show;
+command_fn config_check;
+command_fn token_read;
+command_fn turn_check;
+
+/* users.c, change.c */
+/* drain.c */
+command_fn drain_relay;
+
 /* users.c */
 command_fn users_list;
+command_fn users_add;
 command_fn users_approve;
+command_fn users_disable;
+command_fn users_enable;
+command_fn users_reset_password;
+command_fn users_erase;
+
+/* sessions.c, calls.c */
+command_fn sessions_list;
+command_fn sessions_kick;
+command_fn calls_list;
+command_fn calls_end;
+
+/* backup.c, restore.c */
+command_fn backup_make;
+command_fn backup_restore;
 
 /* audit.c */
 command_fn audit_list;

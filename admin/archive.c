@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "admin.h"
 #include "audit/audit_text.h"
+#include "base/clock.h"
 #include "base/fd.h"
 
 enum { LINE_SIZE = AUDIT_TEXT_MAX + 1 };
@@ -17,7 +19,11 @@ struct making {
 	FILE *file;
 	int64_t until;
 	int64_t count;
+	struct audit_mark from; /* behind which it begins */
 	struct audit_mark last;
+	/* The last line of each step in which they leave. */
+	struct audit_mark steps[ARCHIVE_LINES_MAX / ARCHIVE_STEP + 1];
+	unsigned step_count;
 };
 
 static enum err
@@ -53,6 +59,8 @@ put_line(void *context, const struct audit_line *l)
 	m->count++;
 	m->last.seq = l->seq;
 	memcpy(m->last.mac, l->mac, sizeof(m->last.mac));
+	if (m->count % ARCHIVE_STEP == 0)
+		m->steps[m->step_count++] = m->last;
 	buf_init(&b, AUDIT_TEXT_MAX);
 	audit_line_write(l, &b);
 	return put(m->file, &b);
@@ -67,36 +75,76 @@ put_lines(struct store *s, struct making *m)
 	if ((e = store_audit_base(s, &base)) != ERR_OK ||
 	    (e = put_mark(m->file, "from", &base)) != ERR_OK)
 		return e;
-	m->last = base.mark;
+	m->from = m->last = base.mark;
 	e = store_audit_each(s, base.mark.seq, put_line, m);
 	if (e != ERR_OK && e != ERR_TOO_BIG)
 		return e;
-	if (m->count == ARCHIVE_LINES_MAX || (m->count > 0 && m->last.seq == m->until))
-		return ERR_OK;
-	return ERR_NOT_FOUND;
+	if (m->count != ARCHIVE_LINES_MAX && (m->count == 0 || m->last.seq != m->until))
+		return ERR_NOT_FOUND;
+	if (m->count % ARCHIVE_STEP != 0)
+		m->steps[m->step_count++] = m->last;
+	return ERR_OK;
 }
 
+/* As one state of the database has it, without the writers' lock. */
 static enum err
 put_whole(struct store *s, struct making *m)
 {
 	struct audit_sealed to;
 	enum err e;
 
-	if ((e = put_lines(s, m)) != ERR_OK)
-		return e;
-	if ((e = store_audit_archive(s, &m->last, admin_source(), &to)) != ERR_OK ||
+	if ((e = put_lines(s, m)) != ERR_OK || (e = store_audit_seal(s, &m->last, &to)) != ERR_OK ||
 	    (e = put_mark(m->file, "to", &to)) != ERR_OK)
 		return e;
 	return fflush(m->file) == 0 && fsync(fileno(m->file)) == 0 ? ERR_OK : ERR_SYSTEM;
 }
 
+/* The lines of one step leave; with the first of them, a line tells of it. */
+static enum err
+drop_step(struct store *s, const struct making *m, unsigned step, bool *asked)
+{
+	const struct audit_entry entry = {
+		.event = AUDIT_ARCHIVED, .outcome = "lines", .source = admin_source()
+	};
+	enum err e;
+
+	if ((e = store_begin(s)) != ERR_OK)
+		return e;
+	/* The line goes behind the last one, which may be among those that leave. */
+	if (step == 0)
+		e = store_audit_add(s, &entry, clock_wall_ms());
+	if (e == ERR_OK)
+		e = store_audit_drop(
+		    s, step == 0 ? &m->from : &m->steps[step - 1], &m->steps[step]);
+	if (e == ERR_CONFLICT) /* somebody else archives, or worse */
+		e = ERR_BUSY;
+	*asked |= e == ERR_OK;
+	return store_end(s, e);
+}
+
+/* Between two steps others find the lock free. */
+static enum err
+drop_all(struct store *s, const struct making *m, bool *asked)
+{
+	const struct timespec nap = { .tv_nsec = 10 * 1000000 };
+	enum err e = ERR_OK;
+
+	for (unsigned i = 0; i < m->step_count && e == ERR_OK; i++) {
+		if (i > 0)
+			nanosleep(&nap, NULL);
+		e = drop_step(s, m, i, asked);
+	}
+	return e;
+}
+
 enum err
-archive_make(struct store *s, const char *path, int64_t until, int64_t *last)
+archive_make(struct store *s, const char *path, int64_t until, struct archive_made *out)
 {
 	struct making m = { .until = until };
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	enum err e;
 
+	*out = (struct archive_made){ .stays = false };
 	if (fd < 0)
 		return errno == EEXIST ? ERR_CONFLICT : ERR_DENIED;
 	if ((m.file = fdopen(fd, "w")) == NULL) {
@@ -104,15 +152,16 @@ archive_make(struct store *s, const char *path, int64_t until, int64_t *last)
 		unlink(path);
 		return ERR_SYSTEM;
 	}
-	if ((e = store_begin(s)) == ERR_OK) {
-		if ((e = put_whole(s, &m)) == ERR_OK)
-			e = file_sync_name(path);
-		e = store_end(s, e);
-	}
+	if ((e = put_whole(s, &m)) == ERR_OK)
+		e = file_sync_name(path);
 	fclose(m.file);
-	if (e != ERR_OK)
+	if (e == ERR_OK)
+		e = drop_all(s, &m, &out->stays);
+	out->last = m.last.seq;
+	if (!out->stays)
 		unlink(path);
-	*last = m.last.seq;
+	else if (store_audit_archived(s, &out->moved) != ERR_OK)
+		out->moved = m.from.seq;
 	return e;
 }
 

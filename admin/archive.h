@@ -7,15 +7,33 @@
 
 #include "store/store_audit.h"
 
-enum { ARCHIVE_LINES_MAX = 100000 }; /* of one archive: they leave in one transaction */
+enum {
+	ARCHIVE_LINES_MAX = 100000, /* of one archive */
+	ARCHIVE_STEP = 1000,	    /* leave the database in one transaction */
+};
+
+struct archive_made {
+	int64_t last;  /* the last line that is in the file */
+	int64_t moved; /* the last that is no more in the database, as far as that can be read */
+	bool stays;    /* the file does, for the database has been told to let lines go */
+};
 
 /* Moves the lines of S up to UNTIL, and no more than ARCHIVE_LINES_MAX, to the file at PATH (mode
- * 0600), which must not be there yet; *LAST is the last of them. The file is whole and on the disk
- * before they leave. Or nothing was moved: ERR_CONFLICT: there is such a file. ERR_DENIED: none can
- * be made there, and errno says why. ERR_NOT_FOUND: there is no line UNTIL; *LAST is the last
- * before it, or, where that is not below UNTIL, the last that was archived already. ERR_INVALID: a
- * line or the mark of what was archived before is not ours. ERR_BUSY, ERR_SYSTEM. */
-MUST_USE enum err archive_make(struct store *s, const char *path, int64_t until, int64_t *last);
+ * 0600), which must not be there yet. The file is whole and on the disk before the first leaves;
+ * writing it holds nobody up, and they leave in steps, between which others write.
+ *
+ * Any failure: what has left the database is in the file. Without OUT->stays nothing has, and the
+ * file is gone. With it the lines behind OUT->moved are in both: the next archive takes them again;
+ * or, where a COMMIT failed, they may yet be found to have left, which nobody can know before the
+ * next commit: so the file is not removed.
+ *
+ * ERR_CONFLICT: there is such a file. ERR_DENIED: none can be made there, and errno says why.
+ * ERR_NOT_FOUND: there is no line UNTIL; OUT->last is the last before it, or, where that is not
+ * below UNTIL, the last that was archived already. ERR_INVALID: a line or the mark of what was
+ * archived before is not ours. ERR_BUSY: others write for too long, or archive at the same time.
+ * ERR_SYSTEM. */
+MUST_USE enum err archive_make(
+    struct store *s, const char *path, int64_t until, struct archive_made *out);
 
 /* An archive that is read. */
 struct archive {

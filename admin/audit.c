@@ -1,5 +1,4 @@
 /* telemed-admin audit: the trail, read, verified and archived. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,16 +20,6 @@ struct options {
 	bool anchored;
 	struct audit_mark anchor;
 };
-
-/* LINE:MAC */
-static bool
-read_anchor(const char *text, struct audit_mark *out)
-{
-	size_t len = strcspn(text, ":");
-
-	return text[len] == ':' && parse_int(text, len, 1, INT64_MAX, &out->seq) &&
-	       audit_unhex(text + len + 1, out->mac);
-}
 
 /* LINE_OPTION is the name of the one that takes a line's number. */
 static bool
@@ -54,7 +43,7 @@ read_options(char **args, const char *line_option, struct options *o)
 			if (!parse_int(value, strlen(value), 0, INT64_MAX, &o->line))
 				return false;
 		} else if (strcmp(*args, "--anchor") == 0) {
-			if (!read_anchor(value, &o->anchor))
+			if (!anchor_read(value, &o->anchor))
 				return false;
 			o->anchored = true;
 		} else {
@@ -65,24 +54,14 @@ read_options(char **args, const char *line_option, struct options *o)
 	return true;
 }
 
-/* Prints what stands in B and a newline. ERR_SYSTEM: nobody takes it, or there was no memory. */
-static enum err
-print_buf(const struct buf *b)
-{
-	return !b->failed && puts(b->data) >= 0 ? ERR_OK : ERR_SYSTEM;
-}
-
 static enum err
 print_json(const struct audit_line *l)
 {
 	struct buf b;
-	enum err e;
 
 	buf_init(&b, JSON_BYTES_MAX);
 	audit_line_write(l, &b);
-	e = print_buf(&b);
-	buf_fini(&b);
-	return e;
+	return print_buf(&b);
 }
 
 /* What somebody else has put in the place of a line is not passed on to a terminal. */
@@ -122,19 +101,6 @@ print_line(void *context, const struct audit_line *l)
 	const struct options *o = context;
 
 	return o->json ? print_json(l) : print_text(l);
-}
-
-/* complain() with what it is about. */
-static enum admin_exit PRINTF_LIKE(2, 3) complain_of(enum admin_exit code, const char *format, ...)
-{
-	va_list args;
-
-	fputs("telemed-admin: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return code;
 }
 
 static enum admin_exit
@@ -201,59 +167,6 @@ audit_list(struct admin *a, int argc, char **argv)
 	return ADMIN_OK;
 }
 
-static enum err
-print_report_json(const struct audit_report *r, const char *sentence)
-{
-	char mac[AUDIT_MAC_HEX + 1];
-	struct json_writer w;
-	struct buf b;
-	enum err e;
-
-	audit_hex(r->last.mac, mac);
-	buf_init(&b, JSON_BYTES_MAX);
-	jw_init(&w, &b);
-	jw_object(&w, NULL);
-	jw_bool(&w, "whole", r->trouble == AUDIT_WHOLE);
-	jw_string(&w, "found", audit_trouble_name(r->trouble));
-	if (r->trouble != AUDIT_WHOLE) {
-		jw_int(&w, "line", r->line);
-		jw_int(&w, "to", r->to);
-	}
-	if (r->behind != 0)
-		jw_int(&w, "after", r->behind);
-	jw_string(&w, "says", sentence);
-	jw_int(&w, "lines", r->lines);
-	jw_int(&w, "past_head", r->past_head);
-	jw_object(&w, "last");
-	jw_int(&w, "line", r->last.seq);
-	jw_string(&w, "mac", mac);
-	jw_object_end(&w);
-	jw_object_end(&w);
-	e = print_buf(&b);
-	buf_fini(&b);
-	return e;
-}
-
-static enum err
-print_report(const struct audit_report *r, bool json)
-{
-	char sentence[AUDIT_SENTENCE_SIZE];
-	char mac[AUDIT_MAC_HEX + 1];
-
-	audit_sentence(r, sentence);
-	if (json)
-		return print_report_json(r, sentence);
-	audit_hex(r->last.mac, mac);
-	puts(sentence);
-	if (r->behind != 0)
-		printf(
-		    "What is behind it: verify --after %lld, which takes that line as it stands.\n",
-		    (long long)r->behind);
-	printf("%lld line%s in order; the last is %lld:%s\n", (long long)r->lines,
-	    r->lines == 1 ? "" : "s", (long long)r->last.seq, mac);
-	return ERR_OK;
-}
-
 /* What is known of the trail, and its lines: the database's, or an archive's. */
 static enum admin_exit
 find_trail(struct admin *a, const char *file, struct archive *archive, struct audit_key *key,
@@ -270,14 +183,6 @@ find_trail(struct admin *a, const char *file, struct archive *archive, struct au
 		return complain_of_trail(e);
 	*source = archive_source(archive);
 	return complain_of_archive(archive_open(file, key, archive, bounds), file);
-}
-
-static enum admin_exit
-exit_of(enum audit_trouble t)
-{
-	if (t == AUDIT_ANCHOR_ELSEWHERE)
-		return ADMIN_REFUSED;
-	return t == AUDIT_WHOLE ? ADMIN_OK : ADMIN_NOT_WHOLE;
 }
 
 enum admin_exit
@@ -313,7 +218,19 @@ audit_verify_trail(struct admin *a, int argc, char **argv)
 		e = print_report(&report, o.json);
 	if (e != ERR_OK)
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
-	return exit_of(report.trouble);
+	return exit_of_report(&report);
+}
+
+/* Where some lines have left, or may have. */
+static enum admin_exit
+complain_of_a_part(enum err e, const struct options *o, const struct archive_made *made)
+{
+	return complain_of(e == ERR_BUSY ? ADMIN_TRY_LATER : ADMIN_BROKEN,
+	    "The database %s, and not all is done: the lines up to %lld are in %s, which stays, "
+	    "and up to %lld they are no more in the database. Those between are in both; if "
+	    "you archive them once more, keep both files.",
+	    e == ERR_BUSY ? "is locked" : "or the machine cannot take this now",
+	    (long long)made->last, o->file, (long long)made->moved);
 }
 
 static enum admin_exit
@@ -333,30 +250,31 @@ complain_of_archiving(enum err e, const struct options *o, int64_t last)
 		    "There is no line %lld: the last before it is %lld. Nothing was moved.",
 		    (long long)o->line, (long long)last);
 	case ERR_INVALID:
-		return complain(ADMIN_NOT_WHOLE, "The trail is not whole: see audit verify.");
+		return complain(ADMIN_NO, "The trail is not whole: see audit verify.");
 	default:
 		return complain_of_store(e);
 	}
 }
 
-/* Lines that nobody has archived are still in the database: where this fails, nothing is lost. */
 enum admin_exit
 audit_archive(struct admin *a, int argc, char **argv)
 {
+	struct archive_made made;
 	struct options o;
-	int64_t last = 0;
 	enum err e;
 
 	(void)argc;
 	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored ||
 	    o.json)
 		return usage_error("archive takes the name of a new file, and --until a line.");
-	e = archive_make(a->store, o.file, o.line, &last);
+	e = archive_make(a->store, o.file, o.line, &made);
+	if (e != ERR_OK && made.stays)
+		return complain_of_a_part(e, &o, &made);
 	if (e != ERR_OK)
-		return complain_of_archiving(e, &o, last);
-	printf(
-	    "Lines up to %lld are in the archive, and no more in the database.\n", (long long)last);
-	if (last < o.line)
+		return complain_of_archiving(e, &o, made.last);
+	printf("Lines up to %lld are in the archive, and no more in the database.\n",
+	    (long long)made.last);
+	if (made.last < o.line)
 		puts("An archive takes no more: make another one for those behind.");
 	return ADMIN_OK;
 }

@@ -1,27 +1,58 @@
 #include "admin.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-enum opening { ADMIN_LOOKS, ADMIN_WRITES };
+/* What a command wants to find open. */
+enum opening {
+	ADMIN_BARE,	/* nothing: it reads the settings itself */
+	ADMIN_SETTINGS, /* the settings, and no database */
+	ADMIN_LOOKS,
+	ADMIN_WRITES,
+};
 
 struct command {
 	const char *group;
-	const char *verb;
+	const char *verb; /* NULL: the group is all */
 	command_fn *run;
-	enum opening store; /* how it is opened */
-	const char *usage;  /* what may follow */
+	enum opening opening;
+	const char *usage; /* what may follow */
 	const char *what;
 };
 
+/* In the order in which they are told. */
 static const struct command commands[] = {
+	{ "status", NULL, status_show, ADMIN_LOOKS, "[--json]",
+	    "what runs, and how much of everything there is; 1: something does not run" },
 	{ "users", "list", users_list, ADMIN_LOOKS, "[--pending] [--json]",
 	    "all accounts, or the doctors who wait for approval" },
-	{ "users", "approve", users_approve, ADMIN_WRITES, "ID|EMAIL",
+	{ "users", "add", users_add, ADMIN_WRITES, "PATIENT|DOCTOR [--json]",
+	    "a new account; name, email and password are read from standard input, a line each" },
+	{ "users", "approve", users_approve, ADMIN_WRITES, "ID|EMAIL [--json]",
 	    "makes a pending doctor one" },
+	{ "users", "disable", users_disable, ADMIN_WRITES, "ID|EMAIL [--json]",
+	    "ends all of her sessions and her call, and lets her in no more" },
+	{ "users", "enable", users_enable, ADMIN_WRITES, "ID|EMAIL [--json]", "lets her in again" },
+	{ "users", "reset-password", users_reset_password, ADMIN_WRITES, "ID|EMAIL [--json]",
+	    "sets the password that is read from standard input, and ends all of her sessions" },
+	{ "users", "erase", users_erase, ADMIN_WRITES, "ID|EMAIL --yes [--json]",
+	    "forgets her name, email and password for good" },
+	{ "sessions", "list", sessions_list, ADMIN_LOOKS, "[--user ID|EMAIL] [--json]",
+	    "who is logged in, since when and from where" },
+	{ "sessions", "kick", sessions_kick, ADMIN_WRITES, "SESSION | --user ID|EMAIL [--json]",
+	    "ends one session, or all of a user's" },
+	{ "calls", "list", calls_list, ADMIN_LOOKS, "[--all] [--json]",
+	    "the calls that ring or are active, or all that there were" },
+	{ "calls", "end", calls_end, ADMIN_WRITES, "NUMBER [--json]", "ends a call" },
+	{ "backup", NULL, backup_make, ADMIN_WRITES, "FILE [--json]",
+	    "copies the database to a new file, while telemed runs or not" },
+	{ "restore", NULL, backup_restore, ADMIN_SETTINGS,
+	    "FILE [--anchor LINE:MAC] [--after LINE] [--broken-trail] [--json]",
+	    "puts a backup in the database's place, while telemed does not run" },
 	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json] [ARCHIVE]",
 	    "what happened, the oldest first" },
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
@@ -29,6 +60,14 @@ static const struct command commands[] = {
 	    "is the audit trail as it was written?" },
 	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
 	    "moves the lines up to one, at most 100,000, from the database to a new file" },
+	{ "config", "check", config_check, ADMIN_BARE, "[--json]",
+	    "are the settings, and the files that they name, in order?" },
+	{ "turn", "check", turn_check, ADMIN_SETTINGS, "[--json]",
+	    "do the STUN and TURN servers answer, and take our credentials?" },
+	{ "token", "explain", token_read, ADMIN_BARE, "[--json]",
+	    "reads a token from standard input: what it says, and is it good?" },
+	{ "drain", NULL, drain_relay, ADMIN_WRITES, "[--end] [--json]",
+	    "the relay that runs takes no new calls; with --end, it does again" },
 	{ .run = NULL },
 };
 
@@ -37,59 +76,27 @@ static const struct command *chosen; /* for what usage_error() says */
 static void
 print_usage(FILE *out, const struct command *c)
 {
-	fprintf(out, "  telemed-admin %s %s %s\n", c->group, c->verb, c->usage);
+	fprintf(out, "  telemed-admin %s%s%s %s\n", c->group, c->verb == NULL ? "" : " ",
+	    c->verb == NULL ? "" : c->verb, c->usage);
 }
 
 static void
 print_help(void)
 {
-	puts("What an operator does to telemed, running or not. Settings are read from the\n"
-	     "environment, as the programs do; TELEMED_DATA_DIR says which telemed.\n");
+	puts("What an operator does to telemed, running or not. Settings are read as the programs\n"
+	     "do, from the environment and TELEMED_SETTINGS_FILE; TELEMED_DATA_DIR says which\n"
+	     "telemed.\n");
 	for (const struct command *c = commands; c->run != NULL; c++) {
 		print_usage(stdout, c);
 		printf("      %s\n", c->what);
 	}
-	puts("\nExit codes: 0 done; 1 the audit trail is not as it was written; 64 the command\n"
-	     "line is wrong; 65 refused, or an anchor was not checked; 66 no database or\n"
-	     "archive; 67 no such user; 74 disk, memory or a damaged database; 75 try again\n"
-	     "later; 78 a bad setting, a database of a newer version, or the audit trail's key\n"
-	     "is gone or open to others.");
-}
-
-enum admin_exit
-complain(enum admin_exit code, const char *sentence)
-{
-	fprintf(stderr, "telemed-admin: %s\n", sentence);
-	return code;
-}
-
-enum admin_exit
-complain_of_store(enum err e)
-{
-	switch (e) {
-	case ERR_OK:
-		return ADMIN_OK;
-	case ERR_TOO_NEW:
-		return complain(ADMIN_CONFIG, store_sentence(e));
-	case ERR_INVALID:
-		return complain(ADMIN_BROKEN, store_sentence(e));
-	case ERR_BUSY:
-		return complain(ADMIN_TRY_LATER, "The database is locked. Nothing was changed.");
-	default:
-		return complain(ADMIN_BROKEN,
-		    "The database or the machine cannot take this now. Nothing was changed.");
-	}
-}
-
-enum admin_exit
-complain_of_trail(enum err e)
-{
-	if (e == ERR_OK)
-		return ADMIN_OK;
-	if (e == ERR_BUSY)
-		return complain_of_store(e);
-	return complain(
-	    store_audit_is_hopeless(e) ? ADMIN_CONFIG : ADMIN_BROKEN, store_audit_sentence(e));
+	puts("\nExit codes: 0 done; 1 what was checked is not as it should be; 64 the command\n"
+	     "line, or what was typed, is wrong; 65 refused, or an anchor was not checked; 66 no\n"
+	     "database or no such file; 67 no such user, session or call; 69 no relay runs; 74 "
+	     "disk,\n"
+	     "memory or a damaged database; 75 try again later; 78 a bad setting, a database of a "
+	     "newer\n"
+	     "version, or the audit trail's key is gone or open to others.");
 }
 
 const char *
@@ -112,11 +119,14 @@ usage_error(const char *why)
 	return ADMIN_USAGE;
 }
 
+/* *WORDS is how many words name it. */
 static const struct command *
-find_command(const char *group, const char *verb)
+find_command(int argc, char **argv, int *words)
 {
 	for (const struct command *c = commands; c->run != NULL; c++) {
-		if (strcmp(c->group, group) == 0 && strcmp(c->verb, verb) == 0)
+		*words = c->verb == NULL ? 1 : 2;
+		if (argc > *words && strcmp(c->group, argv[1]) == 0 &&
+		    (c->verb == NULL || strcmp(c->verb, argv[2]) == 0))
 			return c;
 	}
 	return NULL;
@@ -130,11 +140,14 @@ open_store(struct admin *a, enum opening how)
 
 	if (data_paths_find(a->config, &a->paths) != ERR_OK)
 		return complain(ADMIN_CONFIG, "TELEMED_DATA_DIR is too long.");
+	if (how == ADMIN_SETTINGS)
+		return ADMIN_OK;
 	/* Nothing is made where there is nothing: a telemed that nobody has started has no users.
 	 */
 	if (access(a->paths.database, F_OK) != 0)
-		return complain(ADMIN_NO_INPUT,
-		    "There is no database in TELEMED_DATA_DIR, or it cannot be reached.");
+		return complain_of(ADMIN_NO_INPUT,
+		    "There is no database in %s (TELEMED_DATA_DIR), or it cannot be reached: %m.",
+		    a->config->data_dir);
 	if (how == ADMIN_LOOKS) {
 		e = store_open_reader(a->paths.database, &a->store);
 		if (e == ERR_DENIED)
@@ -160,11 +173,18 @@ asks_for_help(int argc, char **argv)
 }
 
 static enum admin_exit
-run(const struct command *c, const struct config *config, int argc, char **argv)
+run(const struct command *c, struct config *config, int argc, char **argv)
 {
 	struct admin a = { .config = config };
-	enum admin_exit code = open_store(&a, c->store);
+	enum admin_exit code = ADMIN_OK;
+	char why[CONFIG_WHY_SIZE];
 
+	if (c->opening != ADMIN_BARE) {
+		if (config_load_settings(config, why) != ERR_OK)
+			return complain(ADMIN_CONFIG, why);
+		config_hide_secrets();
+		code = open_store(&a, c->opening);
+	}
 	if (code == ADMIN_OK)
 		code = c->run(&a, argc, argv);
 	store_close(a.store);
@@ -178,17 +198,14 @@ int
 main(int argc, char **argv)
 {
 	static struct config config;
-	char why[CONFIG_WHY_SIZE];
+	int words;
 
 	if (asks_for_help(argc, argv)) {
 		print_help();
 		return ADMIN_OK;
 	}
-	if (argc < 3 || (chosen = find_command(argv[1], argv[2])) == NULL)
+	if ((chosen = find_command(argc, argv, &words)) == NULL)
 		return (int)usage_error("There is no such command.");
-	if (config_load_settings(&config, why) != ERR_OK)
-		return (int)complain(ADMIN_CONFIG, why);
-	config_hide_secrets();
 	log_open("telemed-admin", LOG_ERROR);
-	return (int)run(chosen, &config, argc - 3, argv + 3);
+	return (int)run(chosen, &config, argc - 1 - words, argv + 1 + words);
 }

@@ -1,135 +1,190 @@
-/* telemed-admin users: accounts. */
+/* telemed-admin users list, and users add. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "admin.h"
+#include "auth/password.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "doorbell/doorbell.h"
-#include "store/store_user.h"
-#include "json/json.h"
+#include "input.h"
+#include "person.h"
 
-struct listing {
-	bool json;
-	unsigned count;
-};
+enum { TYPED_SIZE = 1024 };
 
 static enum err
-print_json(const struct account *a, int64_t created_ms)
+put_json(const struct account *a, int64_t created_ms)
 {
-	char text[RFC3339_SIZE];
-	struct json_writer w;
-	struct buf out;
+	struct answer item;
 
-	buf_init(&out, 1 << 14);
-	jw_init(&w, &out);
-	jw_object(&w, NULL);
-	jw_int(&w, "id", a->user.id.v);
-	jw_string(&w, "name", a->user.name);
-	jw_string(&w, "email", a->email);
-	jw_string(&w, "role", role_name(a->user.role));
-	jw_string(&w, "status", status_name(a->user.status));
-	jw_bool(&w, "pending", a->user.pending);
-	jw_string(&w, "createdAt", clock_rfc3339(created_ms, text));
-	jw_object_end(&w);
-	if (!out.failed)
-		fputs(out.data, stdout);
-	else
-		created_ms = -1;
-	buf_fini(&out);
-	return created_ms < 0 ? ERR_SYSTEM : ERR_OK;
+	answer_begin(&item);
+	jw_int(&item.w, "id", a->user.id.v);
+	jw_string(&item.w, "name", a->user.name);
+	jw_string(&item.w, "email", a->email);
+	jw_string(&item.w, "role", role_name(a->user.role));
+	jw_string(&item.w, "status", status_name(a->user.status));
+	jw_bool(&item.w, "pending", a->user.pending);
+	jw_bool(&item.w, "disabled", a->user.disabled);
+	jw_bool(&item.w, "erased", a->erased);
+	write_time(&item.w, "createdAt", created_ms);
+	return listing_put(&item);
+}
+
+static const char *
+state_of(const struct account *a)
+{
+	if (a->erased)
+		return "erased";
+	if (a->user.disabled)
+		return "disabled";
+	return a->user.pending ? "pending" : status_name(a->user.status);
 }
 
 static enum err
 list_one(void *context, const struct account *a, int64_t created_ms)
 {
 	struct listing *l = context;
-	const char *state = a->user.pending ? "pending" : status_name(a->user.status);
 
-	if (l->json && l->count > 0)
-		fputs(",\n", stdout);
-	else if (!l->json && l->count == 0)
-		printf("%8s  %-7s  %-7s  %-32s  %s\n", "ID", "ROLE", "STATUS", "EMAIL", "NAME");
-	l->count++;
+	listing_item(l);
 	if (l->json)
-		return print_json(a, created_ms);
-	printf("%8" PRId64 "  %-7s  %-7s  %-32s  %s\n", a->user.id.v, role_name(a->user.role),
-	    state, a->email, a->user.name);
+		return put_json(a, created_ms);
+	printf("%8" PRId64 "  %-7s  %-8s  %-32s  %s\n", a->user.id.v, role_name(a->user.role),
+	    state_of(a), a->email, a->user.name);
 	return ERR_OK;
 }
 
 enum admin_exit
 users_list(struct admin *a, int argc, char **argv)
 {
-	struct listing l = { .json = false };
+	struct listing l = {
+		.heading = "      ID  ROLE     STATUS    EMAIL                             NAME"
+	};
 	bool pending = false;
+	const struct option options[] = { { "--pending", &pending, NULL },
+		{ "--json", &l.json, NULL }, { .name = NULL } };
 	enum err e;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--pending") == 0)
-			pending = true;
-		else if (strcmp(argv[i], "--json") == 0)
-			l.json = true;
-		else
-			return usage_error("There is no such option.");
-	}
-	if (l.json)
-		fputs("{\"users\":[", stdout);
+	(void)argc;
+	if (options_read(argv, options, NULL, 0) < 0)
+		return usage_error("There is no such option.");
+	listing_begin(&l, "users");
 	e = store_accounts(a->store, pending, list_one, &l);
-	if (l.json)
-		puts("]}");
-	else if (l.count == 0 && e == ERR_OK)
-		puts(pending ? "No doctor waits for approval." : "There are no users.");
+	listing_end(&l, pending ? "No doctor waits for approval." : "There are no users.");
 	return complain_of_store(e);
 }
 
-/* The account of EMAIL, or where that is NULL the one of ID. */
+/* Reads a line and holds it against its rule. *WHY is set where it breaks it. */
 static enum err
-approve(struct store *s, const char *email, struct user_id id, struct account *out)
+ask(const char *what, bool secret, char line[TYPED_SIZE], const char **why)
 {
-	struct audit_entry entry = {
-		.event = AUDIT_ADMIN, .outcome = "approve", .source = admin_source()
-	};
+	enum err e = input_line(what, secret, line, TYPED_SIZE);
+
+	*why = NULL;
+	if (e == ERR_NOT_FOUND)
+		*why = "is missing: standard input has no such line";
+	else if (e == ERR_TOO_BIG)
+		*why = "is too long";
+	else if (e == ERR_INVALID)
+		*why = "must be UTF-8";
+	return e;
+}
+
+static enum admin_exit
+complain_of_line(enum err e, const char *what, const char *why)
+{
+	if (e == ERR_OK && why == NULL)
+		return ADMIN_OK;
+	if (why == NULL)
+		return complain(ADMIN_BROKEN, "Standard input cannot be read.");
+	return complain_of(ADMIN_USAGE, "The %s %s.", what, why);
+}
+
+enum admin_exit
+password_read(int cost, char hash[PASSWORD_HASH_SIZE])
+{
+	char line[TYPED_SIZE];
+	char again[TYPED_SIZE];
+	enum admin_exit code;
+	const char *why;
+	enum err e = ask("Password", true, line, &why);
+
+	if (e == ERR_OK)
+		why = password_rule(line);
+	if (e == ERR_OK && why == NULL && input_is_typed()) {
+		if ((e = ask("Password, once more", true, again, &why)) == ERR_OK &&
+		    strcmp(line, again) != 0)
+			why = "is not the same twice";
+	}
+	code = complain_of_line(e, "password", why);
+	if (code == ADMIN_OK && password_hash(line, cost, hash) != ERR_OK)
+		code = complain(ADMIN_BROKEN, "There is no memory to hash the password.");
+	explicit_bzero(line, sizeof(line));
+	explicit_bzero(again, sizeof(again));
+	return code;
+}
+
+static enum admin_exit
+read_account(const struct config *c, struct account *out)
+{
+	enum admin_exit code;
+	char line[TYPED_SIZE];
+	const char *why;
+	enum err e;
+
+	if ((e = ask("Name", false, line, &why)) == ERR_OK)
+		why = name_rule(line, out->user.name);
+	if ((code = complain_of_line(e, "name", why)) != ADMIN_OK)
+		return code;
+	if ((e = ask("Email", false, line, &why)) == ERR_OK)
+		why = email_rule(line);
+	if ((code = complain_of_line(e, "email", why)) != ADMIN_OK)
+		return code;
+	memcpy(out->email, line, strlen(line) + 1); /* the rule bounds it */
+	return password_read(c->bcrypt_cost, out->password_hash);
+}
+
+static enum err
+create(struct store *s, struct account *account)
+{
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	e = email != NULL ? store_user_by_email(s, email, out) : store_user_by_id(s, id, out);
+	e = store_user_create(s, account, clock_wall_ms());
 	if (e == ERR_OK)
-		e = out->user.role == ROLE_DOCTOR ? store_user_approve(s, out->user.id)
-						  : ERR_DENIED;
-	if (e == ERR_OK && out->user.pending) {
-		entry.peer = out->user.id;
-		e = store_audit_add(s, &entry, clock_wall_ms());
-	}
+		e = admin_note(s, "add", account->user.id, 0);
 	return store_end(s, e);
 }
 
 enum admin_exit
-users_approve(struct admin *a, int argc, char **argv)
+users_add(struct admin *a, int argc, char **argv)
 {
-	struct user_id id = { 0 };
-	struct account found;
-	const char *email;
+	bool json = false;
+	const struct option options[] = { { "--json", &json, NULL }, { .name = NULL } };
+	struct account account = { .email = "" };
+	const char *role = NULL;
+	enum admin_exit code;
+	struct answer answer;
 	enum err e;
 
-	if (argc != 1)
-		return usage_error("Name one user.");
-	email = strchr(argv[0], '@') != NULL ? argv[0] : NULL;
-	if (email == NULL && !parse_int(argv[0], strlen(argv[0]), 1, INT64_MAX, &id.v))
-		return usage_error("A user is named by an id or an email.");
-	e = approve(a->store, email, id, &found);
-	if (e == ERR_NOT_FOUND)
-		return complain(ADMIN_NO_USER, "There is no such user.");
-	if (e == ERR_DENIED)
-		return complain(
-		    ADMIN_REFUSED, "The user is a patient, whom nobody has to approve.");
+	(void)argc;
+	if (options_read(argv, options, &role, 1) != 1 ||
+	    (account.user.role = role_from_name(role)) == ROLE_NONE)
+		return usage_error("Say whether it is a PATIENT or a DOCTOR.");
+	if ((code = read_account(a->config, &account)) != ADMIN_OK)
+		return code;
+	if ((e = create(a->store, &account)) == ERR_CONFLICT)
+		return complain(ADMIN_REFUSED, "There is an account with this email.");
 	if (e != ERR_OK)
 		return complain_of_store(e);
-	/* After the commit: the relay must be able to read what we announce. */
 	doorbell_ring(a->paths.doorbell);
-	printf("%" PRId64 " %s\n", found.user.id.v,
-	    found.user.pending ? "is approved" : "was approved before");
-	return ADMIN_OK;
+	if (!json) {
+		printf("%" PRId64 " is added\n", account.user.id.v);
+		return ADMIN_OK;
+	}
+	answer_begin(&answer);
+	jw_int(&answer.w, "id", account.user.id.v);
+	jw_string(&answer.w, "act", "add");
+	jw_bool(&answer.w, "changed", true);
+	return answer_end(&answer, ADMIN_OK);
 }

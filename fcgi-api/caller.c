@@ -22,11 +22,10 @@ caller_authenticate(struct request *q)
 		    q, PROBLEM_UNAUTHENTICATED, "Send the header Authorization: Bearer TOKEN.");
 	token += strlen(scheme);
 	token += strspn(token, " ");
-	e = known_tokens_verify(&q->service->known, &q->service->key, token, strlen(token),
+	e = known_tokens_verify(&q->service->known, &q->service->keys, token, strlen(token),
 	    clock_wall_ms() / 1000, &q->claims);
 	if (e == ERR_OK)
-		e = store_user_of_session(
-		    q->service->store, q->claims.user, q->claims.session, &q->who);
+		e = store_user_of_token(q->service->store, &q->claims, &q->who);
 	if (e == ERR_DENIED)
 		q->claims.user.v = 0; /* whatever has been read of it */
 	if (e == ERR_DENIED || e == ERR_NOT_FOUND)

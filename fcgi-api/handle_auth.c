@@ -100,13 +100,29 @@ name_account(const struct request *q, const char *email, char bucket[BUCKET_SIZE
 		*c = (char)tolower((unsigned char)*c);
 }
 
-/* Checks and counts in one transaction. */
+/* How long this attempt is not within the rates, as far as that can be known without holding other
+ * writers up; 0: take_attempt() decides. */
+static int64_t
+known_wait(struct request *q, const char *address, const char *account)
+{
+	struct store *s = q->service->store;
+	int64_t now = clock_wall_ms();
+	int64_t wait_ms;
+
+	wait_ms = store_attempt_wait(s, address, address_rate(q->service->config), now);
+	if (wait_ms == 0 && account != NULL)
+		wait_ms = store_attempt_wait(s, account, account_rate, now);
+	return wait_ms;
+}
+
+/* Checks and counts in one transaction. ERR_BUSY: it is not within the rates for *WAIT_MS. */
 static enum err
 take_attempt(struct request *q, const char *address, const char *account, int64_t *wait_ms)
 {
 	struct attempt_rate by_address = address_rate(q->service->config);
 	struct store *s = q->service->store;
 	int64_t now = clock_wall_ms();
+	bool limited;
 	enum err e;
 
 	if ((e = store_begin(s)) != ERR_OK)
@@ -114,61 +130,43 @@ take_attempt(struct request *q, const char *address, const char *account, int64_
 	e = store_attempt_check(s, address, by_address, now, wait_ms);
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_check(s, account, account_rate, now, wait_ms);
-	if (e == ERR_BUSY) {
-		e = trail_add(q, AUDIT_LIMITED, "attempts", (struct user_id){ 0 });
-		e = store_end(s, e);
-		return e == ERR_OK ? ERR_BUSY : ERR_SYSTEM;
-	}
+	limited = e == ERR_BUSY;
 	if (e == ERR_OK)
 		e = store_attempt_count(s, address, by_address, now);
 	if (e == ERR_OK && account != NULL)
 		e = store_attempt_count(s, account, account_rate, now);
-	e = store_end(s, e);
-	return e == ERR_BUSY ? ERR_SYSTEM : e;
+	if (store_end(s, limited ? ERR_OK : e) != ERR_OK)
+		return ERR_SYSTEM;
+	return limited ? ERR_BUSY : ERR_OK;
 }
 
 /* Before any bcrypt: is this attempt within the rates? ACCOUNT is NULL for a registration. */
 static enum err
 throttle(struct request *q, const char *address, const char *account)
 {
-	int64_t wait_ms = 0;
+	const struct user_id nobody = { 0 };
+	int64_t wait_ms;
 	enum err e;
 
 	if (q->service->config->auth_rate == 0)
 		return ERR_OK;
-	e = take_attempt(q, address, account, &wait_ms);
-	if (e != ERR_BUSY)
+	if ((wait_ms = known_wait(q, address, account)) == 0) {
+		e = take_attempt(q, address, account, &wait_ms);
+		if (e != ERR_BUSY)
+			return e;
+	}
+	if ((e = trail_note(q, AUDIT_LIMITED, "attempts", nobody)) != ERR_OK)
 		return e;
-	metric_add(METRIC_LOGINS_LIMITED, 1);
+	metric_add(METRIC_LOGINS_LIMITED, 0, 1);
 	return refuse_until(q, wait_ms);
-}
-
-/* A login that succeeded leaves no failures behind, but its line in the trail. */
-static enum err
-log_in(struct request *q, const char *account, struct user_id user)
-{
-	struct store *s = q->service->store;
-	enum err e;
-
-	if ((e = store_begin(s)) != ERR_OK)
-		return e;
-	if (q->service->config->auth_rate != 0)
-		e = store_attempt_forget(s, account);
-	if (e == ERR_OK)
-		e = trail_add(q, AUDIT_LOGIN, "ok", user);
-	return store_end(s, e);
 }
 
 /* What stood in the request of one that failed is not recorded, nor anything made from it. */
 static enum err
-log_failure(struct request *q, struct user_id user)
+log_failure(struct request *q, const char *outcome, struct user_id user)
 {
-	const char *outcome = user.v == 0 ? "unknown_account" : "wrong_password";
-	enum err e;
 
-	if ((e = store_begin(q->service->store)) != ERR_OK)
-		return e;
-	return store_end(q->service->store, trail_add(q, AUDIT_LOGIN_FAILED, outcome, user));
+	return trail_note(q, AUDIT_LOGIN_FAILED, outcome, user);
 }
 
 static void
@@ -183,20 +181,30 @@ write_token(struct request *q, int status, const char *token, const struct accou
 	jw_object_end(&w);
 }
 
+/* In the transaction of what made A known: a session of A begins, and the answer has its token. */
 static enum err
-reply_token(struct request *q, int status, const struct account *a)
+begin_session(struct request *q, int status, const struct account *a)
 {
 	const struct config *c = q->service->config;
+	int ttl_s = c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s;
+	struct claims claims = { .user = a->user.id, .role = a->user.role, .epoch = a->user.epoch };
+	struct session_row row = { .user = a->user.id };
 	struct buf token;
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_issue(&q->service->key, a->user.id, a->user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s < c->session_max_s ? c->token_ttl_s : c->session_max_s, &token);
+	e = token_issue(&q->service->keys.first, &claims, clock_wall_ms() / 1000, ttl_s, &token);
+	if (e == ERR_OK) {
+		memcpy(row.session, claims.session, sizeof(row.session));
+		row.began_s = claims.login_s;
+		row.ends_s = claims.login_s + c->session_max_s;
+		address_write(&q->address, row.source);
+		e = store_session_begin(q->service->store, &row);
+	}
 	if (e == ERR_OK)
 		write_token(q, status, token.data, a);
 	buf_fini(&token);
-	return e;
+	return e == ERR_OK && q->reply.body.failed ? ERR_SYSTEM : e;
 }
 
 /* The answer is made before the commit: a 503 says that nothing was changed. */
@@ -207,9 +215,14 @@ insert_account(struct request *q, struct account *a)
 
 	if (e == ERR_OK)
 		e = trail_add(q, AUDIT_REGISTERED, role_name(a->user.role), a->user.id);
-	if (e == ERR_OK)
-		e = reply_token(q, 201, a);
-	return e == ERR_OK && q->reply.body.failed ? ERR_SYSTEM : e;
+	return e == ERR_OK ? begin_session(q, 201, a) : e;
+}
+
+/* One that began at START_US. */
+static void
+count_hash(int64_t start_us)
+{
+	metric_observe(METRIC_PASSWORD_TIME, 0, clock_monotonic_us() - start_us);
 }
 
 static enum err
@@ -217,14 +230,18 @@ create_account(struct request *q, struct account *a, const char *password)
 {
 	struct store *s = q->service->store;
 	struct account other;
+	int64_t start_us;
 	enum err e;
 
 	/* Looked up before the slow hash; the table's own constraint decides a race. */
 	e = store_user_by_email(s, a->email, &other);
-	if (e == ERR_NOT_FOUND)
+	if (e == ERR_NOT_FOUND) {
+		start_us = clock_monotonic_us();
 		e = password_hash(password, q->service->config->bcrypt_cost, a->password_hash);
-	else if (e == ERR_OK)
+		count_hash(start_us);
+	} else if (e == ERR_OK) {
 		e = ERR_CONFLICT;
+	}
 	if (e == ERR_OK && (e = store_begin(s)) == ERR_OK)
 		e = store_end(s, insert_account(q, a));
 	return e;
@@ -256,7 +273,7 @@ handle_register(struct request *q)
 		return refuse(q, PROBLEM_EMAIL_TAKEN, "Log in, or register with another email.");
 	if (e != ERR_OK)
 		return e;
-	metric_add(METRIC_REGISTRATIONS, 1);
+	metric_add(METRIC_REGISTRATIONS, 0, 1);
 	return ERR_OK;
 }
 
@@ -267,14 +284,51 @@ static enum err
 check_credentials(struct request *q, const char *email, const char *password, struct account *a)
 {
 	enum err e = store_user_by_email(q->service->store, email, a);
+	int64_t start_us = clock_monotonic_us();
 
 	if (e == ERR_NOT_FOUND) {
 		a->user.id.v = 0;
-		return password_verify_nobody(password, q->service->config->bcrypt_cost);
-	}
-	if (e == ERR_OK)
+		e = password_verify_nobody(password, q->service->config->bcrypt_cost);
+	} else if (e == ERR_OK) {
 		e = password_verify(password, a->password_hash);
+	} else {
+		return e;
+	}
+	count_hash(start_us);
 	return e;
+}
+
+/* A login that succeeded leaves no failures behind, but its line in the trail. The account is read
+ * again: it took a while to hash, and meanwhile an operator may have disabled her, or set another
+ * password. ERR_DENIED: one has, and *OUTCOME is what the trail says. */
+static enum err
+admit(struct request *q, const char *bucket, struct account *a, const char **outcome)
+{
+	struct store *s = q->service->store;
+	struct account now;
+	enum err e = store_user_by_id(s, a->user.id, &now);
+
+	*outcome = "wrong_password";
+	if (e == ERR_OK && strcmp(now.password_hash, a->password_hash) != 0)
+		return ERR_DENIED;
+	*outcome = "disabled";
+	if (e == ERR_OK && now.user.disabled)
+		return ERR_DENIED;
+	if (e == ERR_OK && q->service->config->auth_rate != 0)
+		e = store_attempt_forget(s, bucket);
+	if (e == ERR_OK)
+		e = trail_add(q, AUDIT_LOGIN, "ok", now.user.id);
+	return e == ERR_OK ? begin_session(q, 200, &now) : e;
+}
+
+static enum err
+log_in(struct request *q, const char *bucket, struct account *a, const char **outcome)
+{
+	enum err e;
+
+	if ((e = store_begin(q->service->store)) != ERR_OK)
+		return e;
+	return store_end(q->service->store, admit(q, bucket, a, outcome));
 }
 
 enum err
@@ -283,6 +337,7 @@ handle_login(struct request *q)
 	char address[BUCKET_SIZE];
 	char account[BUCKET_SIZE];
 	struct account a;
+	const char *outcome;
 	const char *password;
 	const char *email;
 	enum err e;
@@ -296,16 +351,18 @@ handle_login(struct request *q)
 	if ((e = throttle(q, address, account)) != ERR_OK)
 		return e;
 	e = check_credentials(q, email, password, &a);
+	outcome = a.user.id.v == 0 ? "unknown_account" : "wrong_password";
+	if (e == ERR_OK)
+		e = log_in(q, account, &a, &outcome);
 	if (e == ERR_DENIED) {
-		if ((e = log_failure(q, a.user.id)) != ERR_OK)
+		if ((e = log_failure(q, outcome, a.user.id)) != ERR_OK)
 			return e;
-		metric_add(METRIC_LOGINS_REFUSED, 1);
+		metric_add(METRIC_LOGINS_REFUSED, 0, 1);
 		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");
 	}
-	if (e != ERR_OK || (e = log_in(q, account, a.user.id)) != ERR_OK)
-		return e;
-	metric_add(METRIC_LOGINS, 1);
-	return reply_token(q, 200, &a);
+	if (e == ERR_OK)
+		metric_add(METRIC_LOGINS, 0, 1);
+	return e;
 }
 
 enum err
@@ -328,8 +385,8 @@ handle_refresh(struct request *q)
 	enum err e;
 
 	buf_init(&token, TOKEN_BYTES_MAX);
-	e = token_renew(&q->service->key, &q->claims, q->who.user.role, clock_wall_ms() / 1000,
-	    c->token_ttl_s, c->session_max_s, &token);
+	e = token_renew(&q->service->keys.first, &q->claims, q->who.user.role,
+	    clock_wall_ms() / 1000, c->token_ttl_s, c->session_max_s, &token);
 	if (e == ERR_OK)
 		write_token(q, 200, token.data, &q->who);
 	buf_fini(&token);
@@ -348,7 +405,7 @@ end_session(struct request *q, int64_t last_s)
 
 	if (e != ERR_OK)
 		return e == ERR_DENIED ? ERR_OK : e;
-	e = store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000);
+	e = store_session_revoke(s, c->user, c->session, last_s, clock_wall_ms() / 1000, q->id);
 	return e == ERR_OK ? trail_add(q, AUDIT_LOGOUT, "ok", c->user) : e;
 }
 

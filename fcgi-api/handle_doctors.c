@@ -78,7 +78,7 @@ set_status(struct request *q, enum status status)
 
 	if ((e = store_begin(s)) != ERR_OK)
 		return e;
-	e = store_user_set_status(s, id, status);
+	e = store_user_set_status(s, id, status, q->id);
 	if (e == ERR_OK && store_wrote(s))
 		e = trail_add(q, AUDIT_STATUS, status_name(status), id);
 	if (e == ERR_OK)

@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "metrics/metrics.h"
 #include "pool.h"
 #include "server.h"
@@ -26,16 +28,33 @@ complain(int code, const char *sentence)
 	return code;
 }
 
+struct program {
+	struct config *config;
+	struct service service; /* as its workers begin with it */
+};
+
 static void
-serve(void *context, int fd, const volatile sig_atomic_t *stop)
+serve(void *context, int fd, worker_next_fn *next)
 {
-	struct service *s = context;
+	struct program *program = context;
+	struct service *s = &program->service;
 
 	/* Before the first request: opening waits for a writer, and reading should not. Where it
 	 * fails it is tried again at each request. */
 	(void)!service_store(s);
-	server_run(s, fd, stop);
+	server_run(s, fd, next);
 	store_close(s->store);
+}
+
+static bool
+reload(void *context)
+{
+	struct program *program = context;
+
+	if (!config_reload(program->config))
+		return false;
+	program->service.keys = token_keys_of(program->config);
+	return true;
 }
 
 /* The database is migrated and looked over, and the audit trail's key made, once, before there are
@@ -62,25 +81,27 @@ prepare_store(const struct data_paths *p)
 }
 
 static int
-run(const struct config *c)
+run(struct config *c)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct pool pools[2] = { { .size = cores < 1 ? 1 : (unsigned)cores },
 		{ .size = API_WORKERS } };
-	struct service s = { .config = c, .key = { c->secret, c->secret_len } };
+	struct program program = { .config = c,
+		.service = { .config = c, .keys = token_keys_of(c), .auth_fd = -1 } };
+	struct data_paths *paths = &program.service.paths;
 	int code;
 
 	if (pools[0].size > WORKERS_MAX - API_WORKERS)
 		pools[0].size = WORKERS_MAX - API_WORKERS;
-	if (data_paths_find(c, &s.paths) != ERR_OK)
+	if (data_paths_find(c, paths) != ERR_OK)
 		return complain(EXIT_PERMANENT, "TELEMED_DATA_DIR is too long.");
-	if ((code = prepare_store(&s.paths)) != EXIT_SUCCESS)
+	if ((code = prepare_store(paths)) != EXIT_SUCCESS)
 		return code;
-	if (metrics_open(s.paths.metrics) != ERR_OK)
+	if (metrics_open(paths->metrics) != ERR_OK)
 		return complain(EXIT_TEMPORARY, "TELEMED_DATA_DIR/run cannot be written to.");
 	for (unsigned i = 0; i < 2; i++) {
 		enum err e = unix_bind(
-		    i == 0 ? s.paths.auth : s.paths.api, SOCK_STREAM, WAITING_MAX, &pools[i].fd);
+		    i == 0 ? paths->auth : paths->api, SOCK_STREAM, WAITING_MAX, &pools[i].fd);
 
 		if (e == ERR_TOO_BIG)
 			return complain(EXIT_PERMANENT,
@@ -89,9 +110,13 @@ run(const struct config *c)
 			return complain(
 			    EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
 	}
+	program.service.auth_fd = pools[0].fd;
+	metric_set(METRIC_START_TIME, METRIC_OF_API, clock_wall_ms() / 1000);
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
-	    F_INT("auth_workers", pools[0].size));
-	pools_run(pools, 2, serve, &s);
+	    F_INT("auth_workers", pools[0].size), F_STR("visibility", config_visibility_name(c)),
+	    F_STR("doctor_signup", config_signup_name(c)));
+	if (!pools_run(pools, 2, serve, reload, &program))
+		return complain(EXIT_TEMPORARY, "There are no descriptors left.");
 	LOG0(LOG_INFO, "stopped");
 	return EXIT_SUCCESS;
 }
@@ -102,6 +127,7 @@ main(int argc, char **argv)
 	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
+	signals_hold_stop(); /* pools_run() takes them */
 	if (argc > 2 || (argc == 2 && strcmp(argv[1], "--check") != 0))
 		return complain(EXIT_PERMANENT, "usage: fcgi-api [--check]");
 	if (config_load(&config, why) != ERR_OK)
@@ -110,5 +136,6 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	config_hide_secrets();
 	log_open("fcgi-api", config.log_level);
+	config_warn(&config);
 	return run(&config);
 }

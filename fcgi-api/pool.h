@@ -2,19 +2,38 @@
  * stays plain. */
 #pragma once
 
-#include <signal.h>
+#include <stdbool.h>
 
 enum { WORKERS_MAX = 64 };
 
-/* What a worker does; it ends when *STOP is set. */
-typedef void worker_fn(void *context, int fd, const volatile sig_atomic_t *stop);
+enum worker_turn {
+	WORKER_GOES_ON,	 /* a connection may have come to its socket, which does not block */
+	WORKER_WINDS_UP, /* the same, and when there is none the worker is to end */
+	WORKER_ENDS,	 /* whatever waits */
+};
+
+/* In a worker: waits for one of these. */
+typedef enum worker_turn worker_next_fn(void);
+
+/* What a worker does: it serves what comes to the listening socket FD as long as NEXT() says so. */
+typedef void worker_fn(void *context, int fd, worker_next_fn *next);
+
+/* SIGHUP has come. False: nothing has changed. Else the workers are to be others. */
+typedef bool reload_fn(void *context);
 
 struct pool {
 	int fd;	       /* the listening socket that its workers share */
 	unsigned size; /* how many */
 };
 
-/* Runs RUN(CONTEXT, fd, stop) in the workers of COUNT POOLS, starts another for each that dies, and
- * returns when SIGTERM or SIGINT has come and all have ended: those that do not within STOP_MS are
- * killed. */
-void pools_run(const struct pool *pools, unsigned count, worker_fn *run, void *context);
+/* Runs RUN(CONTEXT, fd, next) in the workers of COUNT POOLS and starts another for each that dies.
+ *
+ * At SIGHUP, where RELOAD(CONTEXT) says so, all workers end when they have answered the request
+ * that they have, and others, which know what the parent knows by then, begin when the last has
+ * ended; what comes meanwhile waits at the sockets.
+ *
+ * At SIGTERM or SIGINT the sockets take no more connections, and it returns when the workers have
+ * answered what came before; at a second one it ends them, and returns, at once. Those that do not
+ * end within STOP_MS are killed, then and at SIGHUP. False: there were no descriptors to begin. */
+bool pools_run(
+    const struct pool *pools, unsigned count, worker_fn *run, reload_fn *reload, void *context);

@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,14 @@ service_store(struct service *s)
 		return ERR_SYSTEM; /* it was read at the start */
 	}
 	return ERR_OK;
+}
+
+bool
+service_auth_waits(const struct service *s)
+{
+	struct pollfd p = { .fd = s->auth_fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
 }
 
 void

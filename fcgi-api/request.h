@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/request_id.h"
 #include "config/paths.h"
 #include "store/store_audit.h"
 #include "store/store_user.h"
@@ -16,7 +17,6 @@
 
 enum {
 	FAULTS_MAX = 8,
-	REQUEST_ID_SIZE = 17,
 	REPLY_BYTES_MAX = 16 << 20,
 	ETAG_SIZE = sizeof("\"0123456789abcdef\""),
 };
@@ -31,11 +31,13 @@ struct kept_answer {
 /* What a worker process has for all its requests. */
 struct service {
 	const struct config *config;
-	struct token_key key;
+	struct token_keys keys;
 	struct known_tokens known;
 	struct store *store; /* NULL while the database cannot be opened */
 	struct data_paths paths;
 	struct kept_answer doctors;
+	int auth_fd;	   /* where logins and registrations come in; -1: nowhere */
+	int64_t probed_ms; /* monotonic: when the database could be written to; 0: it could not */
 };
 
 enum method { HTTP_OTHER, HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS };
@@ -60,8 +62,8 @@ struct reply {
 
 struct request {
 	struct service *service;
-	char id[REQUEST_ID_SIZE]; /* ours, in hexadecimal: in the log line, X-Request-Id and every
-				     problem's instance */
+	char id[REQUEST_ID_SIZE]; /* in the log line, X-Request-Id and every problem's instance,
+				     and with the changes that it makes */
 
 	/* As lighttpd handed it over; "" or NULL where there is none. Owned by the server. */
 	enum method method;
@@ -91,6 +93,9 @@ struct request {
 /* The database, opened again where it was lost or another stands in its place. ERR_OK:
  * service->store is there. */
 MUST_USE enum err service_store(struct service *s);
+
+/* Does a login or a registration wait for a worker? */
+bool service_auth_waits(const struct service *s);
 
 /* Starts a 2xx JSON reply; the handler writes one object with W. */
 void reply_begin(struct request *q, int status, struct json_writer *w);

@@ -2,10 +2,10 @@
  * waits for a slow client; it opens a connection for each request. */
 #include "server.h"
 
+#include <errno.h>
 #include <fcgiapp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -30,16 +30,6 @@ method_from_name(const char *name)
 			return (enum method)i;
 	}
 	return HTTP_OTHER;
-}
-
-static void
-new_request_id(char out[REQUEST_ID_SIZE])
-{
-	uint64_t id = 0;
-
-	if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
-		id = (uint64_t)clock_wall_ms();
-	snprintf(out, REQUEST_ID_SIZE, "%016llx", (unsigned long long)id);
 }
 
 static const char *
@@ -73,7 +63,7 @@ request_init(
 {
 	*q = (struct request){ .service = s };
 	snprintf(path, path_size, "%s%s", param(f, "SCRIPT_NAME"), param(f, "PATH_INFO"));
-	new_request_id(q->id);
+	request_id_take(param(f, "HTTP_X_REQUEST_ID"), q->id);
 	q->method = method_from_name(param(f, "REQUEST_METHOD"));
 	q->path = path;
 	q->query = param(f, "QUERY_STRING");
@@ -176,28 +166,29 @@ put_reply(struct request *q, FCGX_Stream *out)
 }
 
 static void
-account_for(const struct request *q, int64_t took_ms)
+account_for(const struct request *q, int64_t took_us)
 {
-	int class = q->reply.status / 100;
+	const char *route = q->route == NULL ? "-" : q->route;
+	int status = q->reply.status;
 
-	if (class >= 2 && class <= 5)
-		metric_add((enum metric)(METRIC_HTTP_2XX + class - 2), 1);
-	LOG(class == 5 ? LOG_WARN : LOG_INFO, "http_request", F_STR("request", q->id),
-	    F_STR("route", q->route == NULL ? "-" : q->route), F_INT("status", q->reply.status),
-	    F_INT("user", q->who.user.id.v), F_INT("ms", took_ms));
+	metric_add(METRIC_HTTP_REQUESTS, metric_series_of(METRIC_HTTP_REQUESTS, route, status), 1);
+	metric_observe(METRIC_HTTP_TIME, metric_series(METRIC_HTTP_TIME, route, NULL), took_us);
+	LOG(status >= 500 ? LOG_WARN : LOG_INFO, "http_request", F_STR("request", q->id),
+	    F_STR("route", route), F_INT("status", status), F_INT("user", q->who.user.id.v),
+	    F_INT("ms", took_us / 1000));
 }
 
 static void
 serve_one(struct service *s, FCGX_Request *f)
 {
-	int64_t start = clock_monotonic_ms();
+	int64_t start_us = clock_monotonic_us();
 	char path[256];
 	struct request q;
 
 	request_init(&q, s, f, path, sizeof(path));
 	route_request(&q);
 	put_reply(&q, f->out);
-	account_for(&q, clock_monotonic_ms() - start);
+	account_for(&q, clock_monotonic_us() - start_us);
 	request_fini(&q);
 }
 
@@ -212,22 +203,29 @@ finish(FCGX_Request *f)
 }
 
 void
-server_run(struct service *s, int fd, const volatile sig_atomic_t *stop)
+server_run(struct service *s, int fd, worker_next_fn *next)
 {
 	struct timespec nap = { .tv_nsec = 50 * 1000000 };
+	enum worker_turn turn;
 	FCGX_Request f;
+	int rc;
 
 	if (FCGX_Init() != 0) {
 		LOG0(LOG_ERROR, "fastcgi_not_started");
 		return;
 	}
 	FCGX_InitRequest(&f, fd, FCGI_FAIL_ACCEPT_ON_INTR);
-	while (!*stop) {
-		if (FCGX_Accept_r(&f) >= 0) {
+	while ((turn = next()) != WORKER_ENDS) {
+		if ((rc = FCGX_Accept_r(&f)) >= 0) {
 			serve_one(s, &f);
 			finish(&f);
-		} else if (!*stop) {
-			/* Out of descriptors, or a signal: not a reason to end, nor to spin. */
+			/* Who waits now has found all workers busy. */
+			if (fd == s->auth_fd && service_auth_waits(s))
+				metric_add(METRIC_AUTH_WAITED, 0, 1);
+		} else if (turn == WORKER_WINDS_UP) {
+			break;
+		} else if (rc != -EAGAIN) {
+			/* Out of descriptors, say: not a reason to end, nor to spin. */
 			nanosleep(&nap, NULL);
 		}
 	}

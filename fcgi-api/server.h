@@ -1,10 +1,9 @@
 /* The FastCGI side of a worker process. */
 #pragma once
 
-#include <signal.h>
-
+#include "pool.h"
 #include "request.h"
 
-/* Serves the requests that arrive at the listening socket FD, one after another, until *STOP is
- * set; a signal ends the waiting. */
-void server_run(struct service *s, int fd, const volatile sig_atomic_t *stop);
+/* Serves the requests that arrive at the listening socket FD, one after another, as long as NEXT(),
+ * which waits for each, says so. */
+void server_run(struct service *s, int fd, worker_next_fn *next);

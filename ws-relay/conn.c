@@ -1,11 +1,13 @@
 #include "conn.h"
 
 #include <libwebsockets.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/request_id.h"
 #include "base/str.h"
 #include "message.h"
 #include "metrics/metrics.h"
@@ -17,24 +19,40 @@ _Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets
 enum {
 	BACKSTOP_S = 5, /* for a peer that does not take its close frame */
 	WRITES_AT_ONCE = 16,
+	HIGH_WATER_MS = 30 * 1000, /* METRIC_OUTBOX_HIGH is of this and what came of the next */
+	NO_STATUS = 1005,	   /* RFC 6455 7.4.1: a close frame without a code */
+	NO_CLOSE = 1006,	   /* and none at all */
+};
+
+_Static_assert((int)FRAME__COUNT == (int)METRIC_TYPES_OUT, "METRIC_MESSAGES_OUT has other types");
+
+/* What is known of a connection that has not opened yet. */
+struct newcomer {
+	struct user user;
+	char request[REQUEST_ID_SIZE];
 };
 
 struct connection {
 	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
 	struct conn_id id;
-	struct peer *peer; /* NULL: it is not counted by its address */
-	struct lws *wsi;   /* NULL: not open yet */
-	struct user *user; /* until opened() has returned */
+	struct peer *peer;	   /* NULL: it is not counted by its address */
+	struct lws *wsi;	   /* NULL: not open yet */
+	struct newcomer *newcomer; /* until opened() has returned */
 	struct user_id user_id;
 	char *session;
+	int64_t epoch;
 	struct address address;
 	int64_t expires_s;
 	enum close_code close_code;
-	bool v1;
-	bool warned; /* that its token is about to end */
-	bool ping_due;
-	bool peer_closed; /* its close frame has come: nothing after that counts (RFC 6455 5.5.1) */
+	/* Bits, for there may be many thousands of these. */
+	bool v1 : 1;
+	bool is_doctor : 1;
+	bool warned : 1; /* that its token is about to end */
+	bool ping_due : 1;
+	bool peer_closed : 1; /* its close frame has come: nothing after that counts (RFC 6455
+				 5.5.1) */
+	bool counted : 1;     /* see ended() */
 
 	struct outbox outbox;
 	uint64_t list_revision; /* the last that was sent */
@@ -54,6 +72,7 @@ struct conn_table {
 	int rate;
 	unsigned max;
 	unsigned count;
+	unsigned of_role[2];		 /* by METRIC_OF_PATIENTS, METRIC_OF_DOCTORS */
 	struct connection **connections; /* by the low half of the id */
 	uint32_t *generations;
 	uint32_t *free_list;
@@ -61,6 +80,9 @@ struct conn_table {
 	struct connection *open;
 	struct wheel wheel;
 	struct peer *peers; /* those that are counted */
+
+	int64_t high_water; /* bytes, the most in an outbox since */
+	int64_t high_water_ms;
 };
 
 struct conn_table *
@@ -98,6 +120,12 @@ conn_table_free(struct conn_table *t)
 	free(t);
 }
 
+void
+conn_table_set_rate(struct conn_table *t, int rate)
+{
+	t->rate = rate;
+}
+
 unsigned
 conn_table_count(const struct conn_table *t)
 {
@@ -116,6 +144,16 @@ index_of(struct conn_id id)
 	return (uint32_t)id.v - 1;
 }
 
+static void
+count_in(struct conn_table *t, const struct connection *c, int n)
+{
+	unsigned role = c->is_doctor ? METRIC_OF_DOCTORS : METRIC_OF_PATIENTS;
+
+	t->count += (unsigned)n;
+	t->of_role[role] += (unsigned)n;
+	metric_set(METRIC_CONNECTIONS, role, t->of_role[role]);
+}
+
 struct connection *
 conn_new(struct conn_table *t, const struct conn_origin *o)
 {
@@ -124,19 +162,22 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 
 	if (t->free_count == 0 || (c = calloc(1, sizeof(*c))) == NULL)
 		return NULL;
-	c->user = malloc(sizeof(*c->user));
+	c->newcomer = malloc(sizeof(*c->newcomer));
 	c->session = strdup(o->session);
-	if (c->user == NULL || c->session == NULL ||
+	c->epoch = o->epoch;
+	if (c->newcomer == NULL || c->session == NULL ||
 	    !peers_enter(&t->peers, o->address, &c->peer)) {
-		free(c->user);
+		free(c->newcomer);
 		free(c->session);
 		free(c);
 		return NULL;
 	}
-	*c->user = *o->user;
+	c->newcomer->user = *o->user;
+	snprintf(c->newcomer->request, sizeof(c->newcomer->request), "%s", o->request);
 	i = t->free_list[--t->free_count];
 	t->connections[i] = c;
-	t->count++;
+	c->is_doctor = o->user->role == ROLE_DOCTOR;
+	count_in(t, c, 1);
 	c->table = t;
 	c->id.v = (uint64_t)++t->generations[i] << 32 | (i + 1);
 	c->user_id = o->user->id;
@@ -145,7 +186,6 @@ conn_new(struct conn_table *t, const struct conn_origin *o)
 	c->v1 = o->v1;
 	c->close_code = o->close;
 	buf_init(&c->message, MESSAGE_BYTES_MAX);
-	metric_set(METRIC_CONNECTIONS, t->count);
 	return c;
 }
 
@@ -158,13 +198,12 @@ conn_free(struct connection *c)
 	peers_leave(&t->peers, c->peer);
 	t->connections[i] = NULL;
 	t->free_list[t->free_count++] = i;
-	t->count--;
+	count_in(t, c, -1);
 	outbox_fini(&c->outbox);
 	buf_fini(&c->message);
-	free(c->user);
+	free(c->newcomer);
 	free(c->session);
 	free(c);
-	metric_set(METRIC_CONNECTIONS, t->count);
 }
 
 struct connection *
@@ -185,7 +224,13 @@ conn_id_of(const struct connection *c)
 const struct user *
 conn_user(const struct connection *c)
 {
-	return c->user;
+	return &c->newcomer->user;
+}
+
+const char *
+conn_request(const struct connection *c)
+{
+	return c->newcomer->request;
 }
 
 struct user_id
@@ -204,6 +249,12 @@ const char *
 conn_session(const struct connection *c)
 {
 	return c->session;
+}
+
+int64_t
+conn_epoch(const struct connection *c)
+{
+	return c->epoch;
 }
 
 bool
@@ -237,10 +288,11 @@ visit_interval(const struct connection *c, int64_t wall_s)
 }
 
 bool
-conn_renew(struct connection *c, const char *session, int64_t expires_s)
+conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s)
 {
 	if (!str_replace(&c->session, session))
 		return false;
+	c->epoch = epoch;
 	c->expires_s = expires_s;
 	c->warned = false;
 	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
@@ -258,15 +310,24 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	allowance_init(&c->allowance, t->rate, now_ms);
 	DL_APPEND(t->open, c);
 	wheel_add(&t->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
+	metric_add_own(METRIC_HANDSHAKES, metric_series(METRIC_HANDSHAKES, "101", NULL), 1);
 	if (refused != CLOSE_NONE) {
 		c->close_code = CLOSE_NONE;
 		conn_close(c, refused);
 		return;
 	}
-	metric_add(METRIC_HANDSHAKES, 1);
 	t->events.opened(t->events.context, c);
-	free(c->user);
-	c->user = NULL;
+	free(c->newcomer);
+	c->newcomer = NULL;
+}
+
+/* Counts how C ends, or is about to, once: by whom, and with which close code. */
+static void
+ended(struct connection *c, const char *by, int code)
+{
+	if (!c->counted)
+		metric_add_own(METRIC_CLOSES, metric_series_of(METRIC_CLOSES, by, code), 1);
+	c->counted = true;
 }
 
 void
@@ -274,6 +335,7 @@ conn_closed(struct connection *c)
 {
 	struct conn_table *t = c->table;
 
+	ended(c, "network", NO_CLOSE);
 	wheel_remove(&t->wheel, &c->visit);
 	DL_DELETE(t->open, c);
 	c->wsi = NULL;
@@ -290,12 +352,19 @@ drops_queue(enum close_code code)
 	       code == CLOSE_TOKEN_EXPIRED;
 }
 
+bool
+conn_is_closing(const struct connection *c)
+{
+	return c->close_code != CLOSE_NONE;
+}
+
 void
 conn_close(struct connection *c, enum close_code code)
 {
 	if (c->close_code != CLOSE_NONE)
 		return;
 	c->close_code = code;
+	ended(c, "server", (int)code);
 	if (drops_queue(code))
 		outbox_fini(&c->outbox);
 	buf_fini(&c->message);
@@ -306,10 +375,11 @@ conn_close(struct connection *c, enum close_code code)
 	lws_callback_on_writable(c->wsi);
 }
 
-/* Without a close frame: the peer is not there to read it. */
+/* Without a close frame: the peer is not there to read it, as BY has found out. */
 static void
-drop(struct connection *c)
+drop(struct connection *c, const char *by)
 {
+	ended(c, by, NO_CLOSE);
 	if (c->close_code == CLOSE_NONE)
 		c->close_code = CLOSE_GOING_AWAY;
 	outbox_fini(&c->outbox);
@@ -324,8 +394,8 @@ write_frame(struct connection *c, struct frame *f)
 	 * server never masks. */
 	if (lws_write(c->wsi, (unsigned char *)f->text, f->len, LWS_WRITE_TEXT) < 0)
 		return false;
-	metric_add(METRIC_FRAMES_OUT, 1);
-	metric_add(METRIC_BYTES_OUT, (int64_t)f->len);
+	metric_add_own(METRIC_MESSAGES_OUT, f->kind, 1);
+	metric_add_own(METRIC_BYTES_OUT, 0, (int64_t)f->len);
 	return true;
 }
 
@@ -391,11 +461,11 @@ static void
 enqueued(struct connection *c, enum err e)
 {
 	if (e == ERR_OK) {
+		if ((int64_t)c->outbox.bytes > c->table->high_water)
+			c->table->high_water = (int64_t)c->outbox.bytes;
 		lws_callback_on_writable(c->wsi);
 		return;
 	}
-	if (e == ERR_TOO_BIG)
-		metric_add(METRIC_CLOSED_SLOW, 1);
 	conn_close(c, e == ERR_TOO_BIG ? CLOSE_SLOW_READER : CLOSE_INTERNAL);
 }
 
@@ -407,7 +477,7 @@ conn_send(struct connection *c, struct frame *frame)
 	if (!socket_is_free(c))
 		enqueued(c, outbox_add(&c->outbox, frame));
 	else if (!write_frame(c, frame))
-		drop(c);
+		drop(c, "network");
 }
 
 void
@@ -418,7 +488,7 @@ conn_send_list(struct connection *c)
 	if (!socket_is_free(c))
 		enqueued(c, outbox_add_list(&c->outbox));
 	else if (!write_list(c))
-		drop(c);
+		drop(c, "network");
 }
 
 void
@@ -432,16 +502,15 @@ conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
 	}
 	c->list_revision = revision;
 	if (!write_frame(c, frame))
-		drop(c);
+		drop(c, "network");
 }
 
 /* The fragments so far and LEN bytes more are a whole message. */
 static void
-deliver(struct connection *c, const void *data, size_t len)
+deliver(struct connection *c, const void *data, size_t len, int64_t woken_us)
 {
 	struct conn_table *t = c->table;
 
-	metric_add(METRIC_MESSAGES_IN, 1);
 	if (c->message.len > 0) { /* else the usual case: one frame, in one piece */
 		buf_add(&c->message, data, len);
 		data = c->message.data;
@@ -450,14 +519,15 @@ deliver(struct connection *c, const void *data, size_t len)
 	if (c->message.failed)
 		conn_close(c, CLOSE_INTERNAL);
 	else
-		t->events.message(t->events.context, c, len > 0 ? data : "", len);
+		t->events.message(t->events.context, c, len > 0 ? data : "", len, woken_us);
 	buf_fini(&c->message);
 }
 
 void
-conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms)
+conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us)
 {
 	size_t left = lws_remaining_packet_payload(c->wsi);
+	int64_t now_ms = woken_us / 1000;
 
 	c->heard_ms = now_ms;
 	if (c->close_code != CLOSE_NONE || c->peer_closed)
@@ -473,7 +543,7 @@ conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms
 	}
 	if (left == 0 && lws_is_final_fragment(c->wsi)) {
 		c->message_ms = 0;
-		deliver(c, data, len);
+		deliver(c, data, len, woken_us);
 		return;
 	}
 	if (c->message_ms == 0) {
@@ -493,6 +563,12 @@ is_close_code(unsigned code)
 	       (code >= 3000 && code <= 4999);
 }
 
+static int
+close_code_in(const unsigned char *payload)
+{
+	return payload[0] << 8 | payload[1];
+}
+
 /* What is wrong with the PAYLOAD of a close frame (RFC 6455 5.5.1, 8.1). */
 static enum close_code
 fault_of_close(const unsigned char *payload, size_t len)
@@ -501,7 +577,7 @@ fault_of_close(const unsigned char *payload, size_t len)
 
 	if (len == 0)
 		return CLOSE_NONE;
-	if (len < CODE || !is_close_code((unsigned)payload[0] << 8 | payload[1]))
+	if (len < CODE || !is_close_code((unsigned)close_code_in(payload)))
 		return CLOSE_PROTOCOL;
 	return utf8_valid((const char *)payload + CODE, len - CODE) ? CLOSE_NONE
 								    : CLOSE_INVALID_TEXT;
@@ -513,8 +589,11 @@ conn_peer_closes(struct connection *c, const void *payload, size_t len)
 	enum close_code fault = fault_of_close(payload, len);
 
 	c->peer_closed = true;
-	if (fault == CLOSE_NONE)
+	if (fault == CLOSE_NONE) {
+		ended(c, "client", len == 0 ? NO_STATUS : close_code_in(payload));
 		return true;
+	}
+	ended(c, "server", (int)fault);
 	lws_close_reason(c->wsi, (enum lws_close_status)fault, NULL, 0);
 	return false;
 }
@@ -530,6 +609,8 @@ conn_allow(struct connection *c, unsigned cost, int64_t now_ms)
 {
 	enum allowed allowed = allowance_take(&c->allowance, c->table->rate, cost, now_ms);
 
+	if (allowed != ALLOWED)
+		metric_add_own(METRIC_MESSAGES_REFUSED, METRIC_RATE_LIMITED, 1);
 	if (allowed == FLOODING)
 		conn_close(c, CLOSE_FLOOD);
 	return allowed;
@@ -538,7 +619,7 @@ conn_allow(struct connection *c, unsigned cost, int64_t now_ms)
 void
 conn_misbehaved(struct connection *c, int64_t now_ms)
 {
-	metric_add(METRIC_MESSAGES_REFUSED, 1);
+	metric_add_own(METRIC_MESSAGES_REFUSED, METRIC_BAD_MESSAGE, 1);
 	if (allowance_bad(&c->allowance, now_ms))
 		conn_close(c, CLOSE_BAD_MESSAGES);
 }
@@ -578,8 +659,7 @@ visit(void *context, struct wheel_entry *e)
 	if (c->close_code != CLOSE_NONE)
 		return PING_INTERVAL_MS;
 	if (now_ms - c->heard_ms > SILENCE_MAX_MS) {
-		metric_add(METRIC_CLOSED_UNRESPONSIVE, 1);
-		drop(c);
+		drop(c, "server");
 		return PING_INTERVAL_MS;
 	}
 	if (c->expires_s <= wall_s) {
@@ -601,6 +681,13 @@ void
 conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s)
 {
 	struct instant now = { now_ms, wall_s };
+	int64_t shown = metric_get(METRIC_OUTBOX_HIGH, 0);
 
+	if (t->high_water > shown || now_ms - t->high_water_ms >= HIGH_WATER_MS)
+		metric_set(METRIC_OUTBOX_HIGH, 0, t->high_water);
+	if (now_ms - t->high_water_ms >= HIGH_WATER_MS) {
+		t->high_water_ms = now_ms;
+		t->high_water = 0;
+	}
 	wheel_turn(&t->wheel, visit, &now);
 }

@@ -45,7 +45,8 @@ enum {
 struct conn_events {
 	void *context;
 	void (*opened)(void *context, struct connection *c);
-	void (*message)(void *context, struct connection *c, const char *text, size_t len);
+	void (*message)(void *context, struct connection *c, const char *text, size_t len,
+	    int64_t since_us); /* SINCE_US: when the kernel told of it, clock_monotonic_us() */
 	void (*lost)(void *context, struct connection *c); /* the last that is heard of it */
 	struct frame *(*list)(void *context, struct connection *c,
 	    uint64_t *revision); /* the user list, hub_list(); not the caller's; NULL: no memory */
@@ -64,10 +65,12 @@ unsigned conn_table_count_from(const struct conn_table *t, struct address addres
 struct conn_origin {
 	const struct user *user;
 	const char *session; /* of its token */
+	int64_t epoch;	     /* and of its user's sessions, as the token says */
 	struct address address;
 	int64_t expires_s;     /* when the token ends; Unix time */
 	bool v1;	       /* telemed.v1 was chosen */
 	enum close_code close; /* a code to close it with as soon as it opens; CLOSE_NONE: none */
+	const char *request;   /* the handshake's id */
 };
 
 /* A connection that has no WebSocket yet; it copies what it needs of O. NULL: the table is full, or
@@ -79,20 +82,25 @@ struct conn_id conn_id_of(const struct connection *c);
 const struct user *conn_user(
     const struct connection *c); /* as it was when it connected; until opened() returns */
 
+/* The handshake's id, for as long. */
+const char *conn_request(const struct connection *c);
+
 struct user_id conn_user_id(const struct connection *c);
 struct address conn_address(const struct connection *c);
 const char *conn_session(const struct connection *c);
+int64_t conn_epoch(const struct connection *c);
 bool conn_is_v1(const struct connection *c);
 uint64_t conn_list_revision(const struct connection *c); /* the last that was sent; 0: none */
 int64_t conn_expires_s(const struct connection *c);
 
-/* The client has a newer token, of SESSION, which ends at EXPIRES_S. False: out of memory, and
- * nothing has changed. */
-bool conn_renew(struct connection *c, const char *session, int64_t expires_s);
+/* The client has a newer token, of SESSION and EPOCH, which ends at EXPIRES_S. False: out of
+ * memory, and nothing has changed. */
+bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t expires_s);
 
-/* From the callbacks of libwebsockets. Those that return false want the callback to return -1. */
+/* From the callbacks of libwebsockets. Those that return false want the callback to return -1.
+ * WOKEN_US is when the loop was told by the kernel, clock_monotonic_us(). */
 void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
-void conn_received(struct connection *c, const void *data, size_t len, int64_t now_ms);
+void conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us);
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 
@@ -112,6 +120,9 @@ void conn_send_list(struct connection *c);
  * NULL: as well. */
 void conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision);
 
+/* Has conn_close() been called for it? */
+bool conn_is_closing(const struct connection *c);
+
 /* Closes with CODE, as soon as the peer takes it and within five seconds in any case. What waits is
  * sent before, but for 1011, 4100, 4101 and 4501, where it is dropped. */
 void conn_close(struct connection *c, enum close_code code);
@@ -126,6 +137,9 @@ void conn_misbehaved(struct connection *c, int64_t now_ms);
 /* Calls FN for every open connection. */
 void conn_each(
     struct conn_table *t, void (*fn)(void *context, struct connection *c), void *context);
+
+/* From now on each may send RATE messages a second (0: any number). */
+void conn_table_set_rate(struct conn_table *t, int rate);
 
 /* Once a second: pings, and ends those that are silent, expired or stuck. */
 void conn_table_tick(struct conn_table *t, int64_t now_ms, int64_t wall_s);

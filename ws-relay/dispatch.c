@@ -23,11 +23,14 @@ struct parked {
 	struct relay *relay;
 	struct conn_id conn;
 	struct user_id to;
+	int64_t since_us; /* when it came */
 	struct parked *prev;
 	struct parked *next;
 	size_t len;
 	char text[];
 };
+
+_Static_assert((int)MESSAGE__COUNT == (int)METRIC_TYPES_IN, "METRIC_MESSAGES_IN has other types");
 
 static struct parked *parked_list;
 static unsigned parked_count; /* of these, and of renewals */
@@ -131,6 +134,22 @@ relay_event(struct relay *r, const struct event *ev)
 	r->wake_at(r->context, hub_deadline(r->hub));
 }
 
+void
+relay_refuse_calls(struct relay *r, bool refuse)
+{
+	hub_refuse_calls(r->hub, refuse);
+	metric_set(METRIC_DRAINING, 0, refuse);
+	LOG(LOG_INFO, refuse ? "draining" : "drained_no_more", F_INT("calls", hub_calls(r->hub)));
+}
+
+/* Has CONN's message M, which came at SINCE_US, carried out. */
+static void
+pass_on(struct relay *r, struct conn_id conn, const struct message *m, int64_t since_us)
+{
+	relay_event(r, &(struct event){ .kind = EVENT_MESSAGE, .conn = conn, .message = m });
+	metric_observe_own(METRIC_RELAY_TIME, 0, clock_monotonic_us() - since_us);
+}
+
 static void
 send_error(struct connection *c, const struct message *m, const char *code, const char *why)
 {
@@ -174,9 +193,9 @@ recipient_found(struct lookup *l, const struct job *j)
 	} else if (j->outcome != ERR_OK && j->outcome != ERR_NOT_FOUND) {
 		turn_down(c, &m, "unavailable", "The database cannot take this now");
 	} else {
-		m.to_role = j->outcome == ERR_OK && !j->user.pending ? j->user.role : ROLE_NONE;
-		relay_event(p->relay,
-		    &(struct event){ .kind = EVENT_MESSAGE, .conn = p->conn, .message = &m });
+		m.to_role = j->outcome == ERR_OK && !user_is_hidden(&j->user) ? j->user.role
+									      : ROLE_NONE;
+		pass_on(p->relay, p->conn, &m, p->since_us);
 	}
 	message_fini(&m);
 	free(p);
@@ -195,7 +214,8 @@ is_parked(struct conn_id conn, struct user_id to)
 
 /* Keeps the text until the store has said who its recipient is. False: there is no room. */
 static bool
-park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, size_t len)
+park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, size_t len,
+    int64_t since_us)
 {
 	struct parked *p;
 
@@ -205,8 +225,9 @@ park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, 
 		.lookup.done = recipient_found, .relay = r, .conn = conn, .len = len
 	};
 	p->to = to;
+	p->since_us = since_us;
 	memcpy(p->text, text, len);
-	if (!journal_lookup(r->journal, to, NULL, &p->lookup)) {
+	if (!journal_lookup(r->journal, to, &p->lookup)) {
 		free(p);
 		return false;
 	}
@@ -234,7 +255,7 @@ renewal_checked(struct lookup *l, const struct job *j)
 
 	parked_count--;
 	if (c != NULL && j->outcome == ERR_OK &&
-	    conn_renew(c, n->claims.session, n->claims.expires_s)) {
+	    conn_renew(c, n->claims.session, n->claims.epoch, n->claims.expires_s)) {
 		if (id != NULL && (f = frame_ack_token(id, n->claims.expires_s * 1000)) != NULL)
 			conn_send(c, f);
 	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
@@ -259,7 +280,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 	enum err e = ERR_DENIED;
 
 	if (json_raw_string(m->token, token, sizeof(token)))
-		e = token_verify(&r->key, token, strlen(token), clock_wall_ms() / 1000, &claims);
+		e = token_verify(&r->keys, token, strlen(token), clock_wall_ms() / 1000, &claims);
 	if (e == ERR_DENIED || (e == ERR_OK && !user_same(claims.user, conn_user_id(c)))) {
 		send_error(
 		    c, m, "forbidden", "The token is malformed, expired, or somebody else's");
@@ -275,7 +296,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 		.lookup.done = renewal_checked, .relay = r, .conn = conn_id_of(c), .claims = claims
 	};
 	snprintf(n->id, sizeof(n->id), "%s", m->id == NULL ? "" : m->id);
-	if (!journal_lookup(r->journal, claims.user, claims.session, &n->lookup)) {
+	if (!journal_lookup_token(r->journal, &claims, &n->lookup)) {
 		free(n);
 		send_error(c, m, "unavailable", "There is no memory for this now");
 		return;
@@ -284,16 +305,17 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 }
 
 static void
-on_message(void *context, struct connection *c, const char *text, size_t len)
+on_message(void *context, struct connection *c, const char *text, size_t len, int64_t since_us)
 {
 	struct relay *r = context;
 	int64_t now_ms = clock_monotonic_ms();
-	struct event ev = { .kind = EVENT_MESSAGE, .conn = conn_id_of(c) };
+	struct conn_id conn = conn_id_of(c);
 	struct refusal refusal;
 	struct message m;
 	enum err e = message_read(text, len, &m, &refusal);
 	enum allowed allowed;
 
+	metric_add_own(METRIC_MESSAGES_IN, m.type, 1);
 	/* What the JSON gate has taken is UTF-8; what it has not may break RFC 6455 8.1 as well. */
 	if (e == ERR_INVALID && !utf8_valid(text, len)) {
 		conn_close(c, CLOSE_INVALID_TEXT);
@@ -310,11 +332,9 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 						  could carry it */
 	} else if (m.type == MESSAGE_TOKEN_REFRESH) {
 		renew(r, c, &m);
-	} else if (m.to.v == 0 ||
-		   (hub_reaches(r->hub, ev.conn, m.to) && !is_parked(ev.conn, m.to))) {
-		ev.message = &m;
-		relay_event(r, &ev);
-	} else if (!park(r, ev.conn, m.to, text, len)) {
+	} else if (m.to.v == 0 || (hub_reaches(r->hub, conn, m.to) && !is_parked(conn, m.to))) {
+		pass_on(r, conn, &m, since_us);
+	} else if (!park(r, conn, m.to, text, len, since_us)) {
 		turn_down(c, &m, "unavailable", "Too much is waiting for the database");
 	}
 	message_fini(&m);
@@ -361,14 +381,27 @@ const struct conn_events relay_conn_events = {
 static void
 count_call(const struct job *j)
 {
+	const struct persist *p = &j->persist;
+
 	if (j->outcome != ERR_OK)
 		return;
-	if (j->persist.kind == PERSIST_CALL_START)
-		metric_add(METRIC_CALLS_STARTED, 1);
-	else if (j->persist.kind == PERSIST_CALL_ANSWER)
-		metric_add(METRIC_CALLS_ANSWERED, 1);
-	else if (j->persist.kind == PERSIST_CALL_END)
-		metric_add(METRIC_CALLS_ENDED, 1);
+	if (p->kind == PERSIST_CALL_START)
+		metric_add_own(METRIC_CALLS_STARTED, 0, 1);
+	else if (p->kind == PERSIST_CALL_ANSWER)
+		metric_observe_own(METRIC_ANSWER_TIME, 0, p->rang_ms * 1000);
+	else if (p->kind == PERSIST_CALL_END)
+		metric_add_own(METRIC_CALLS_ENDED,
+		    metric_series(METRIC_CALLS_ENDED, call_reason_name(p->reason), NULL), 1);
+}
+
+/* Names the REST request that has made a change, as it is passed on to the connections; of a change
+ * that no request has made there is nothing to name. */
+static void
+log_push(const struct job *j, const char *what)
+{
+	if (j->request[0] != '\0')
+		LOG(LOG_INFO, "push", F_STR("request", j->request), F_STR("what", what),
+		    F_INT("user", j->user.id.v));
 }
 
 /* The connections of a user, which a callback collects so that what it leads to may change them. */
@@ -386,17 +419,25 @@ collect(void *context, struct conn_id id)
 		all->list[all->count++] = id;
 }
 
-/* SESSION of USER was logged out. */
+/* SESSION was logged out; NULL: U's row has changed, by which all her sessions may have ended. */
+static bool
+is_ended(const struct connection *c, const struct user *u, const char *session)
+{
+	if (session != NULL)
+		return strcmp(conn_session(c), session) == 0;
+	return u->disabled || conn_epoch(c) != u->epoch;
+}
+
 static void
-end_session(struct relay *r, struct user_id user, const char *session)
+end_sessions(struct relay *r, const struct user *u, const char *session)
 {
 	struct connections all = { .count = 0 };
 
-	hub_each_connection(r->hub, user, collect, &all);
+	hub_each_connection(r->hub, u->id, collect, &all);
 	for (unsigned i = 0; i < all.count; i++) {
 		struct connection *c = conn_find_id(r->conns, all.list[i]);
 
-		if (c == NULL || strcmp(conn_session(c), session) != 0)
+		if (c == NULL || !is_ended(c, u, session))
 			continue;
 		relay_event(r, &(struct event){ .kind = EVENT_REVOKED, .conn = all.list[i] });
 		conn_close(c, CLOSE_REVOKED);
@@ -411,17 +452,27 @@ on_result(struct relay *r, const struct job *j)
 
 	switch (j->kind) {
 	case JOB_NOTE:
-		trail_refusal_done(j->outcome);
+		trail_refusal_done(j);
 		break;
 	case JOB_LOOKUP:
 		l->done(l, j);
 		break;
 	case JOB_CHANGED:
+		end_sessions(r, &j->user, NULL);
 		ev.kind = EVENT_CHANGED;
 		relay_event(r, &ev);
+		log_push(j, "user");
 		break;
 	case JOB_REVOKED:
-		end_session(r, j->user.id, j->session);
+		end_sessions(r, &j->user, j->session);
+		log_push(j, "logout");
+		break;
+	case JOB_END_CALL:
+		relay_event(r, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &j->call });
+		break;
+	case JOB_DRAIN:
+		if (!r->stopping)
+			relay_refuse_calls(r, j->drain);
 		break;
 	case JOB_PERSIST:
 		ev.kind = EVENT_PERSISTED;
@@ -429,7 +480,7 @@ on_result(struct relay *r, const struct job *j)
 		ev.status = j->user.status;
 		count_call(j);
 		relay_event(r, &ev);
-		metric_set(METRIC_CALLS_LIVE, hub_calls(r->hub));
+		metric_set(METRIC_CALLS_LIVE, 0, hub_calls(r->hub));
 		break;
 	}
 }

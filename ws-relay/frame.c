@@ -22,15 +22,33 @@ frame_unref(struct frame *f)
 		free(f);
 }
 
+static const char *const kind_names[FRAME__COUNT] = {
+	[FRAME_USERS] = "users",
+	[FRAME_PRESENCE] = "presence",
+	[FRAME_CHAT] = "chat",
+	[FRAME_SIGNAL] = "signal",
+	[FRAME_INCOMING_CALL] = "incoming_call",
+	[FRAME_CALL_RESPONSE] = "call_response",
+	[FRAME_CALL_END] = "call_end",
+	[FRAME_CALL_STATE] = "call_state",
+	[FRAME_ACK] = "ack",
+	[FRAME_ERROR] = "error",
+	[FRAME_WELCOME] = "welcome",
+	[FRAME_TOKEN_EXPIRING] = "token_expiring",
+	[FRAME_GOAWAY] = "goaway",
+};
+
 /* The text grows right behind the frame's own members, so nothing is copied at the end. */
 void
-frame_begin(struct frame_builder *b)
+frame_begin(struct frame_builder *b, enum frame_kind kind)
 {
-	static const struct frame blank = { .refs = 1 };
+	const struct frame blank = { .refs = 1, .kind = kind };
 
 	buf_init(&b->buf, sizeof(blank) + FRAME_BYTES_MAX);
 	buf_add(&b->buf, &blank, offsetof(struct frame, text));
 	jw_init(&b->w, &b->buf);
+	jw_object(&b->w, NULL);
+	jw_string(&b->w, "type", kind_names[kind]);
 }
 
 struct frame *
@@ -78,13 +96,11 @@ frame_stem_end(struct frame_stem *s)
 	return f;
 }
 
-/* {"type":TYPE,...: the caller goes on, and closes with finish(). */
+/* The caller goes on, and closes with finish(). */
 static struct json_writer *
-start(struct frame_builder *b, const char *type)
+start(struct frame_builder *b, enum frame_kind kind)
 {
-	frame_begin(b);
-	jw_object(&b->w, NULL);
-	jw_string(&b->w, "type", type);
+	frame_begin(b, kind);
 	return &b->w;
 }
 
@@ -99,7 +115,7 @@ struct frame *
 frame_error(const char *code, const char *message, const char *re, const char *id)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "error");
+	struct json_writer *w = start(&b, FRAME_ERROR);
 
 	jw_string(w, "code", code);
 	jw_string(w, "message", message);
@@ -132,7 +148,7 @@ frame_chat(struct user_id from, struct user_id to, struct json_raw text, int64_t
 {
 	char ts[RFC3339_SIZE];
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "chat");
+	struct json_writer *w = start(&b, FRAME_CHAT);
 
 	jw_int(w, "from", from.v);
 	if (to.v != 0)
@@ -148,7 +164,7 @@ struct frame *
 frame_signal(struct user_id from, struct json_raw data)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "signal");
+	struct json_writer *w = start(&b, FRAME_SIGNAL);
 
 	jw_int(w, "from", from.v);
 	jw_raw(w, "data", data.at, data.len);
@@ -160,7 +176,7 @@ frame_incoming_call(struct user_id from, const char *call_id, const char *name,
     int64_t expires_in_ms, const struct turn_grant *grant)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "incoming_call");
+	struct json_writer *w = start(&b, FRAME_INCOMING_CALL);
 
 	jw_int(w, "from", from.v);
 	jw_object(w, "data");
@@ -187,7 +203,7 @@ frame_call_started(
     struct user_id from, const char *call_id, const struct turn_grant *grant, const char *id)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "call_response");
+	struct json_writer *w = start(&b, FRAME_CALL_RESPONSE);
 
 	jw_int(w, "from", from.v);
 	jw_object(w, "data");
@@ -201,7 +217,7 @@ struct frame *
 frame_call_refused(struct user_id from, const char *call_id, const char *reason, const char *id)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "call_response");
+	struct json_writer *w = start(&b, FRAME_CALL_RESPONSE);
 
 	jw_int(w, "from", from.v);
 	jw_object(w, "data");
@@ -216,7 +232,7 @@ struct frame *
 frame_call_end(struct user_id from, const char *call_id, enum call_reason reason)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "call_end");
+	struct json_writer *w = start(&b, FRAME_CALL_END);
 
 	jw_int(w, "from", from.v);
 	jw_object(w, "data");
@@ -230,7 +246,7 @@ frame_call_end(struct user_id from, const char *call_id, enum call_reason reason
 static struct json_writer *
 ack_start(struct frame_builder *b, const char *id)
 {
-	struct json_writer *w = start(b, "ack");
+	struct json_writer *w = start(b, FRAME_ACK);
 
 	jw_string(w, "id", id);
 	jw_object(w, "data");
@@ -288,7 +304,7 @@ struct frame *
 frame_token_expiring(int64_t in_ms)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "token_expiring");
+	struct json_writer *w = start(&b, FRAME_TOKEN_EXPIRING);
 
 	jw_object(w, "data");
 	jw_int(w, "inMs", in_ms);
@@ -300,7 +316,7 @@ struct frame *
 frame_goaway(const char *reason, int64_t reconnect_in_ms)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "goaway");
+	struct json_writer *w = start(&b, FRAME_GOAWAY);
 
 	jw_object(w, "data");
 	jw_string(w, "reason", reason);
@@ -324,7 +340,7 @@ frame_call_state(const char *call_id, enum call_state state, struct user_id peer
     struct user_id missing, int64_t resume_in_ms)
 {
 	struct frame_builder b;
-	struct json_writer *w = start(&b, "call_state");
+	struct json_writer *w = start(&b, FRAME_CALL_STATE);
 
 	jw_object(w, "data");
 	jw_string(w, "callId", call_id);

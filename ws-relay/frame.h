@@ -17,8 +17,27 @@ enum {
 	FRAME_BYTES_MAX = 16 << 20, /* of text: a list of about 100,000 users */
 };
 
+/* The "type" on the wire. */
+enum frame_kind {
+	FRAME_USERS,
+	FRAME_PRESENCE,
+	FRAME_CHAT,
+	FRAME_SIGNAL,
+	FRAME_INCOMING_CALL,
+	FRAME_CALL_RESPONSE,
+	FRAME_CALL_END,
+	FRAME_CALL_STATE,
+	FRAME_ACK,
+	FRAME_ERROR,
+	FRAME_WELCOME,
+	FRAME_TOKEN_EXPIRING,
+	FRAME_GOAWAY,
+	FRAME__COUNT
+};
+
 struct frame {
 	unsigned refs;
+	enum frame_kind kind;
 	size_t len;
 	unsigned char headroom[FRAME_HEADROOM];
 	char text[];
@@ -28,18 +47,18 @@ struct frame {
 struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame *f);
 
-/* Building: begin, write one JSON value with W, end. The caller owns what frame_end() returns;
- * NULL: out of memory. */
+/* Building: begin, which opens an object with its "type", write its other members with W and close
+ * it, end. The caller owns what frame_end() returns; NULL: out of memory. */
 struct frame_builder {
 	struct buf buf;
 	struct json_writer w;
 };
-void frame_begin(struct frame_builder *b);
+void frame_begin(struct frame_builder *b, enum frame_kind kind);
 MUST_USE struct frame *frame_end(struct frame_builder *b);
 
 /* A message that many get, each with an end of her own: what all have of it is serialised once, and
- * the end is written over the last one's. begin with frame_begin(&stem.b), write what all have,
- * leave its objects and arrays open, and keep. */
+ * the end is written over the last one's. begin with frame_begin(&stem.b, KIND), write what all
+ * have, leave its objects and arrays open, and keep. */
 struct frame_stem {
 	struct frame_builder b;
 	size_t len;

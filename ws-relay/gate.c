@@ -22,9 +22,10 @@ struct head {
 	unsigned origins;
 	const char *authorization;
 	const char *protocols;
-	const char *scheme; /* X-Forwarded-Proto */
-	char *forwarded;    /* X-Forwarded-For */
-	bool repeated;	    /* a header that may stand once stands twice */
+	const char *scheme;  /* X-Forwarded-Proto */
+	char *forwarded;     /* X-Forwarded-For */
+	const char *request; /* X-Request-Id */
+	bool repeated;	     /* a header that may stand once stands twice */
 };
 
 static struct verdict
@@ -91,6 +92,8 @@ read_header(struct head *h, const char *name, char *value)
 		h->scheme = value;
 	if (strcasecmp(name, "X-Forwarded-For") == 0)
 		h->forwarded = value;
+	if (strcasecmp(name, "X-Request-Id") == 0)
+		h->request = value;
 }
 
 /* One "Name: value" line (RFC 9112 5). */
@@ -270,6 +273,7 @@ find_token(struct head *h, unsigned *count)
 	if (h->authorization != NULL &&
 	    strncasecmp(h->authorization, bearer, strlen(bearer)) == 0) {
 		found = h->authorization + strlen(bearer);
+		found += strspn(found, " ");
 		++*count;
 	}
 	while (at = next_item(&protocols, &len), len > 0) {
@@ -316,19 +320,22 @@ client_address(const struct config *config, char *forwarded)
 }
 
 static struct verdict
-check_token(const struct token_key *key, struct head *h, int64_t now_s, struct claims *out)
+check_token(const struct token_keys *keys, struct head *h, int64_t now_s, struct claims *out)
 {
 	unsigned count;
 	const char *token = find_token(h, &count);
 	enum err e;
 
+	/* What lighttpd makes of two of them. */
+	if (h->authorization != NULL && strchr(h->authorization, ',') != NULL)
+		return verdict(400, "invalid_request", "Send one Authorization header");
 	if (count == 0)
 		return verdict(401, "unauthenticated", "A token is needed");
 	if (count > 1)
 		return verdict(400, "invalid_request", "Hand the token over once");
 	if (strlen(token) > GATE_TOKEN_MAX)
 		return verdict(431, "too_large", "The token is too long");
-	e = token_verify(key, token, strlen(token), now_s, out);
+	e = token_verify(keys, token, strlen(token), now_s, out);
 	if (e == ERR_DENIED)
 		return verdict(401, "invalid_token", "The token is malformed or expired");
 	if (e != ERR_OK)
@@ -337,21 +344,24 @@ check_token(const struct token_key *key, struct head *h, int64_t now_s, struct c
 }
 
 struct verdict
-gate_check(const struct config *config, const struct token_key *key, const char *head, size_t len,
+gate_check(const struct config *config, const struct token_keys *keys, const char *head, size_t len,
     int64_t now_s, struct admission *out)
 {
 	static struct head h; /* large, and of the loop's thread alone */
 	struct verdict v;
 
+	out->request[0] = '\0';
 	if (!parse_head(head, len, &h))
 		return verdict(400, "invalid_request", "The request is malformed");
+	if (h.request != NULL && request_id_ok(h.request))
+		memcpy(out->request, h.request, strlen(h.request) + 1);
 	if (strcmp(h.path, "/livez") == 0 && strcmp(h.method, "GET") == 0)
 		return verdict(200, NULL, NULL);
 	if ((v = check_upgrade(&h)).status != 101)
 		return v;
 	if (!origin_ok(config, &h))
 		return verdict(403, "forbidden", "This origin is not allowed");
-	if ((v = check_token(key, &h, now_s, &out->claims)).status != 101)
+	if ((v = check_token(keys, &h, now_s, &out->claims)).status != 101)
 		return v;
 	memcpy(out->key, h.key, sizeof(out->key));
 	out->address = client_address(config, h.forwarded);
@@ -408,7 +418,7 @@ extra_headers(struct verdict v)
 
 /* RFC 9457, as fcgi-api writes it. */
 static void
-write_problem(struct verdict v, struct buf *out)
+write_problem(struct verdict v, const char *request, struct buf *out)
 {
 	struct json_writer w;
 
@@ -419,12 +429,12 @@ write_problem(struct verdict v, struct buf *out)
 	jw_int(&w, "status", v.status);
 	jw_string(&w, "detail", v.detail);
 	jw_string(&w, "code", v.code);
-	jw_string(&w, "instance", "relay");
+	jw_string(&w, "instance", request);
 	jw_object_end(&w);
 }
 
 void
-gate_answer(struct verdict v, struct buf *out)
+gate_answer(struct verdict v, const char *request, struct buf *out)
 {
 	struct buf body;
 
@@ -432,12 +442,12 @@ gate_answer(struct verdict v, struct buf *out)
 	if (v.status == 200)
 		buf_adds(&body, "{\"status\":\"ok\"}");
 	else
-		write_problem(v, &body);
+		write_problem(v, request, &body);
 	buf_addf(out,
 	    "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
-	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sConnection: "
-	    "%s\r\n\r\n",
-	    v.status, reason_phrase(v.status), v.status == 200 ? "" : "problem+", body.len,
+	    "X-Request-Id: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "%sConnection: %s\r\n\r\n",
+	    v.status, reason_phrase(v.status), v.status == 200 ? "" : "problem+", body.len, request,
 	    extra_headers(v), v.status == 426 ? "Upgrade, close" : "close");
 	if (body.data != NULL)
 		buf_add(out, body.data, body.len);

@@ -7,6 +7,7 @@
 
 #include "auth/token.h"
 #include "base/address.h"
+#include "base/request_id.h"
 #include "config/config.h"
 
 enum {
@@ -15,11 +16,12 @@ enum {
 	WEBSOCKET_KEY_LEN = 24, /* 16 bytes in base64 */
 };
 
-/* What was asked for, where the verdict is 101. */
+/* What was asked for, where the verdict is 101; REQUEST is set in any case. */
 struct admission {
 	struct claims claims;
 	char key[WEBSOCKET_KEY_LEN + 1]; /* Sec-WebSocket-Key */
 	struct address address;		 /* the client's, by lighttpd's word */
+	char request[REQUEST_ID_SIZE];	 /* X-Request-Id; "": none, or not one (request_id_ok()) */
 	bool v1;			 /* the subprotocol telemed.v1 was offered, and is chosen */
 };
 
@@ -31,8 +33,9 @@ struct verdict {
 
 /* Judges the LEN bytes at HEAD, which end with the empty line. NOW_S is Unix time. The user's
  * existence is not looked at. */
-struct verdict gate_check(const struct config *config, const struct token_key *key,
+struct verdict gate_check(const struct config *config, const struct token_keys *keys,
     const char *head, size_t len, int64_t now_s, struct admission *out);
 
-/* Writes the whole HTTP answer of a verdict other than 101 into OUT. */
-void gate_answer(struct verdict v, struct buf *out);
+/* Writes the whole HTTP answer of a verdict other than 101, to the request with the id REQUEST,
+ * into OUT. */
+void gate_answer(struct verdict v, const char *request, struct buf *out);

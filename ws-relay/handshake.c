@@ -40,18 +40,23 @@ struct handshakes {
 	void *context;
 };
 
-/* Answers on FD and closes it. The answer is shorter than any socket's buffer. */
+/* Answers on FD and closes it. The answer is shorter than any socket's buffer. REQUEST is the id of
+ * what was asked; "": it has none yet. */
 static void
-answer_and_close(int fd, struct verdict v)
+answer_and_close(int fd, struct verdict v, const char *request)
 {
+	char id[REQUEST_ID_SIZE];
 	struct buf out;
 
+	request_id_take(request, id);
 	if (v.status != 200) { /* the health check */
-		metric_add(METRIC_HANDSHAKES_REFUSED, 1);
-		LOG(LOG_DEBUG, "handshake_refused", F_INT("status", v.status));
+		metric_add_own(
+		    METRIC_HANDSHAKES, metric_series_of(METRIC_HANDSHAKES, NULL, v.status), 1);
+		LOG(LOG_INFO, "handshake_refused", F_STR("request", id), F_INT("status", v.status),
+		    F_STR("code", v.code));
 	}
 	buf_init(&out, 4096);
-	gate_answer(v, &out);
+	gate_answer(v, id, &out);
 	if (!out.failed)
 		(void)!send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	buf_fini(&out);
@@ -62,6 +67,12 @@ static struct verdict
 unavailable(void)
 {
 	return (struct verdict){ 503, "unavailable", "The relay cannot take this now" };
+}
+
+static struct verdict
+draining(void)
+{
+	return (struct verdict){ 503, "draining", "The service is being restarted" };
 }
 
 static void
@@ -84,10 +95,12 @@ forget(struct handshake *h)
 static void
 refuse(struct handshake *h, struct verdict v)
 {
+	char request[REQUEST_ID_SIZE];
 	int fd = h->fd;
 
+	memcpy(request, h->admission.request, sizeof(request));
 	forget(h);
-	answer_and_close(fd, v);
+	answer_and_close(fd, v, request);
 }
 
 /* The store has said whether the token's user exists. */
@@ -97,7 +110,11 @@ user_found(struct lookup *l, const struct job *j)
 	struct handshake *h = (struct handshake *)(void *)l;
 	struct handshakes *hs = h->owner;
 
-	if (h->fd >= 0 && j->outcome == ERR_OK) {
+	if (h->fd >= 0 && j->outcome == ERR_OK && hs->relay->stopping) {
+		refuse(h, draining());
+	} else if (h->fd >= 0 && j->outcome == ERR_OK) {
+		if (h->admission.request[0] == '\0')
+			request_id_take(NULL, h->admission.request);
 		hs->done(hs->context, h->fd, &h->admission, &j->user);
 		forget(h);
 	} else if (h->fd >= 0 && (j->outcome == ERR_NOT_FOUND || j->outcome == ERR_DENIED)) {
@@ -118,7 +135,7 @@ judge(struct handshake *h, size_t len)
 {
 	struct relay *r = h->owner->relay;
 	struct verdict v = gate_check(
-	    r->config, &r->key, h->head.data, len, clock_wall_ms() / 1000, &h->admission);
+	    r->config, &r->keys, h->head.data, len, clock_wall_ms() / 1000, &h->admission);
 
 	/* A client must not send frames before the 101 (RFC 6455 4.1). */
 	if (v.status == 101 && h->head.len > len)
@@ -128,8 +145,7 @@ judge(struct handshake *h, size_t len)
 		refuse(h, v);
 		return;
 	}
-	if (!journal_lookup(
-		r->journal, h->admission.claims.user, h->admission.claims.session, &h->lookup)) {
+	if (!journal_lookup_token(r->journal, &h->admission.claims, &h->lookup)) {
 		refuse(h, unavailable());
 		return;
 	}
@@ -166,7 +182,7 @@ start(struct handshakes *hs, int fd)
 	struct handshake *h;
 
 	if (hs->count >= hs->max || hs->full(hs->context) || (h = calloc(1, sizeof(*h))) == NULL) {
-		answer_and_close(fd, unavailable());
+		answer_and_close(fd, unavailable(), "");
 		return;
 	}
 	*h = (struct handshake){ .lookup.done = user_found, .owner = hs, .fd = fd };

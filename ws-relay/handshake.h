@@ -17,7 +17,8 @@ typedef void handshake_done_fn(
     void *context, int fd, const struct admission *a, const struct user *user);
 
 /* Accepts on LISTEN_FD, at most MAX handshakes at a time; past it, and while full() says so, the
- * answer is 503. NULL: out of memory. */
+ * answer is 503; as it is, with "draining", to who may come in while the relay stops. NULL: out of
+ * memory. */
 struct handshakes *handshakes_new(struct relay *r, struct ev_loop *loop, int listen_fd,
     unsigned max, bool (*full)(void *context), handshake_done_fn *done, void *context);
 void handshakes_stop(struct handshakes *hs); /* accepts no more, and closes what waits */

@@ -221,7 +221,7 @@ on_message(struct hub *h, struct conn *c, const struct message *m)
 		[MESSAGE_SET_STATUS] = route_set_status,
 	};
 
-	if (c->user->pending && !of_calls(m->type))
+	if (c->user->hidden && !of_calls(m->type))
 		send_error(h, c, m, "forbidden", "The account waits for approval");
 	else
 		handlers[m->type](h, c, m);
@@ -246,9 +246,7 @@ make_welcome(const struct hub *h, const struct conn *c, const struct event *ev)
 	char text[RFC3339_SIZE];
 	struct frame_builder b;
 
-	frame_begin(&b);
-	jw_object(&b.w, NULL);
-	jw_string(&b.w, "type", "welcome");
+	frame_begin(&b, FRAME_WELCOME);
 	view_write_user(m, "user", &b.w);
 	snprintf(text, sizeof(text), "%llx", (unsigned long long)ev->shown_id);
 	jw_string(&b.w, "connectionId", text);
@@ -330,6 +328,9 @@ handle(struct hub *h, const struct event *ev)
 		if (c != NULL)
 			calls_revoked(h, c);
 		break;
+	case EVENT_CALL_REVOKED:
+		calls_end_by_operator(h, ev->call);
+		break;
 	case EVENT_MESSAGE:
 		if (c != NULL)
 			on_message(h, c, ev->message);
@@ -402,6 +403,18 @@ hub_free(struct hub *h)
 	roster_free(h);
 	view_free(h);
 	free(h);
+}
+
+void
+hub_refuse_calls(struct hub *h, bool refuse)
+{
+	h->draining = refuse;
+}
+
+void
+hub_set_rate(struct hub *h, int messages_per_s)
+{
+	h->settings.messages_per_s = messages_per_s;
 }
 
 unsigned

@@ -49,14 +49,16 @@ struct persist {
 	enum call_reason reason;
 	struct user_id by;   /* of a call's move: whose act or absence it is */
 	struct conn_id conn; /* on which it was asked for; 0: none */
+	int64_t rang_ms;     /* of an answer: how long it had rung */
 	char call_id[CALL_ID_MAX + 1];
 };
 
 enum event_kind {
-	EVENT_CONNECTED, /* CONN is open, of USER as the database has it */
-	EVENT_LOST,	 /* CONN is gone */
-	EVENT_REVOKED,	 /* CONN's session was logged out; it is about to be closed */
-	EVENT_MESSAGE,	 /* CONN has sent MESSAGE */
+	EVENT_CONNECTED,    /* CONN is open, of USER as the database has it */
+	EVENT_LOST,	    /* CONN is gone */
+	EVENT_REVOKED,	    /* CONN's session was ended; it is about to be closed */
+	EVENT_CALL_REVOKED, /* an operator ends CALL, found by its caller and its id */
+	EVENT_MESSAGE,	    /* CONN has sent MESSAGE */
 	EVENT_CHANGED,	 /* USER's row in the database has changed, or is told for the first time */
 	EVENT_PERSISTED, /* PERSIST was committed (OUTCOME is ERR_OK; STATUS: its user's chosen one,
 			    after it), or was not */
@@ -156,6 +158,13 @@ bool hub_hears(const struct hub *h, struct conn_id conn, struct conn_id from);
 /* Does the hub know USER, as one whom CONN's can reach, so that a message to her needs no look-up
  * of to_role? One whom she cannot reach is looked up as one whom nobody knows is. */
 bool hub_reaches(const struct hub *h, struct conn_id conn, struct user_id user);
+
+/* From now on every new call is refused, with "draining"; or none is on that account. Those that
+ * there are go on. */
+void hub_refuse_calls(struct hub *h, bool refuse);
+
+/* welcome tells MESSAGES_PER_S from now on (0: no limit). */
+void hub_set_rate(struct hub *h, int messages_per_s);
 
 /* How many connections USER has; and how many calls are live. */
 unsigned hub_connections(const struct hub *h, struct user_id user);

@@ -1,4 +1,4 @@
-/* Inside the hub: what its files (hub.c, roster.c, calls.c) share. */
+/* Inside the hub: what its files (hub.c, roster.c, calls.c and the like) share. */
 #pragma once
 
 #include <utlist.h>
@@ -48,8 +48,9 @@ struct member {
 	unsigned conn_count;
 	unsigned writes; /* presence on its way to the store: until it is there, what the store says
 			    of it is old */
-	bool pending;	 /* a doctor whom nobody has approved yet */
-	bool changed;	 /* in hub->changed: since the list was announced */
+	bool hidden;	 /* nobody else is shown her: she waits for approval, or is disabled */
+	bool disabled;
+	bool changed;	       /* in hub->changed: since the list was announced */
 	uint64_t changed_in;   /* the announcement that tells, or told, of her last change */
 	unsigned told;	       /* a bit for each audience that may have her in its list */
 	uint64_t own_revision; /* counts, beside her audience's, what she alone is shown: herself */
@@ -110,7 +111,8 @@ struct call {
 	uint64_t storing_seq;
 	struct leg caller;
 	struct leg callee;
-	struct timer timer; /* TIMER_RING, then TIMER_CALL_MAX */
+	int64_t rings_since_ms; /* monotonic */
+	struct timer timer;	/* TIMER_RING, then TIMER_CALL_MAX */
 	struct timer end_retry;
 	struct askers starters; /* the call_start that made it, and its repetitions */
 	struct asker answerer;
@@ -138,7 +140,7 @@ struct view {
 	struct frame_stem presence;
 };
 
-/* A user who is not known any more. */
+/* A user who is not known, or not to be shown, any more. */
 struct gone {
 	struct user_id id;
 	unsigned told; /* as it was */
@@ -152,8 +154,9 @@ struct hub {
 	struct status_write *status_writes; /* oldest first */
 	unsigned status_write_count;
 	unsigned calls;
-	uint64_t seq; /* the last one given out */
-	bool loading; /* until EVENT_LOADED */
+	uint64_t seq;  /* the last one given out */
+	bool loading;  /* until EVENT_LOADED */
+	bool draining; /* no new calls */
 
 	struct view views[AUDIENCE__COUNT];
 	uint64_t announcements; /* so far */
@@ -228,9 +231,11 @@ bool member_is_listed(const struct member *m); /* is she shown to those who see 
  * before it is so. */
 void view_changed(struct hub *h, struct member *m);
 void view_forget(struct hub *h, struct member *m); /* M is about to be forgotten */
+void view_hide(struct hub *h, struct member *m);   /* M is hidden now: what changes of her from here
+						      on is nobody else's */
 
-/* M's role, or whether she is pending, changes to this: she sees others than before. */
-void view_admit(struct hub *h, struct member *m, enum role role, bool pending);
+/* M's role, or whether she is hidden, changes to this: she sees others than before. */
+void view_admit(struct hub *h, struct member *m, enum role role, bool hidden);
 void view_announce(struct hub *h);     /* makes what hub_presence() gives */
 void view_forget_lists(struct hub *h); /* those that are not the newest */
 void view_init(struct hub *h);
@@ -242,12 +247,12 @@ void view_write_user(const struct member *m, const char *key, struct json_writer
 struct member *view_addressee(
     struct hub *h, const struct conn *c, const struct message *m, enum role *role);
 
-/* calls.c: the state machine of a call. */
+/* calls.c: what is wanted of a call. */
 void calls_start(struct hub *h, struct conn *c, const struct message *m);
 void calls_end(
     struct hub *h, struct conn *c, const struct message *m); /* call_end, and call_reject */
 void calls_accept(struct hub *h, struct conn *c, const struct message *m);
-void calls_persisted(struct hub *h, const struct event *ev);
+void calls_end_by_operator(struct hub *h, const struct live_call *call);
 void calls_restore(struct hub *h, const struct live_call *row);
 void calls_rung_out(struct hub *h, struct call *call);
 void calls_too_long(struct hub *h, struct call *call);
@@ -265,6 +270,13 @@ struct call *call_meant(const struct conn *c, const struct message *m);
 /* CALL is to end, by the act or absence of BY. The first reason counts; CALL_REASON_NONE: what it
  * is called depends on how far the call has come by then. */
 void call_want_end(struct hub *h, struct call *call, enum call_reason reason, struct user_id by);
+
+/* Has CALL's end stored, where it is wanted and nothing else is being stored. */
+void call_store_end(struct hub *h, struct call *call);
+
+/* call_moves.c: what becomes of it when the store has answered. */
+void calls_persisted(struct hub *h, const struct event *ev);
+void call_both_changed(struct hub *h, const struct call *call); /* BUSY, or not any more */
 
 /* legs.c: its two ends. */
 void calls_signal(

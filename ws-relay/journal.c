@@ -9,13 +9,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "metrics/metrics.h"
 #include "store/store_call.h"
+#include "store/store_drain.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
 #include "trail.h"
 
-enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, CHANGES_MAX = 256 };
+enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, DESCRIPTORS_MS = 10000, CHANGES_MAX = 256 };
 
 struct job_list {
 	struct job *first;
@@ -27,6 +29,7 @@ struct journal {
 	pthread_mutex_t mutex; /* for what stands until the blank line */
 	pthread_cond_t wanted;
 	struct job_list todo;
+	int64_t todo_us; /* since when the first of them waits */
 	struct job_list done;
 	bool rung;
 	bool stop;
@@ -34,8 +37,11 @@ struct journal {
 	/* The thread's own. */
 	struct store *store;
 	struct feed_position at;
-	bool behind; /* a read has failed: there may be more */
+	bool behind;	      /* a read has failed: there may be more */
+	struct job_list kept; /* notes to be tried again */
+	int64_t kept_ms;      /* when they were tried last */
 	int64_t checkpoint_ms;
+	int64_t descriptors_ms;
 	journal_wake_fn *wake;
 	void *context;
 };
@@ -85,7 +91,7 @@ apply(struct store *s, const struct persist *p, int64_t now_ms)
 	case PERSIST_ABSENT:
 		return store_presence_remove(s, p->user);
 	case PERSIST_STATUS:
-		return store_user_set_status(s, p->user, p->status);
+		return store_user_set_status(s, p->user, p->status, NULL);
 	case PERSIST_CALL_START:
 		return store_call_start(s, p->call_id, p->user, p->peer, now_ms);
 	case PERSIST_CALL_ANSWER:
@@ -101,7 +107,7 @@ static enum err
 do_persist(struct store *s, struct job *j, int64_t now_ms)
 {
 	if (j->kind == JOB_NOTE)
-		return store_audit_add(s, &j->note, now_ms);
+		return j->outcome = store_audit_add(s, &j->note, now_ms);
 	j->outcome = apply(s, &j->persist, now_ms);
 	if (j->outcome == ERR_CONFLICT)
 		return ERR_OK;
@@ -113,24 +119,30 @@ do_persist(struct store *s, struct job *j, int64_t now_ms)
 }
 
 /* All that is to be stored, in one transaction: it is there as a whole or not at all. */
-static void
-do_batch(struct journal *jl, struct job_list *jobs)
+static enum err
+do_batch(struct journal *jl, struct job_list *jobs, int64_t since_us)
 {
 	int64_t now_ms = clock_wall_ms();
 	enum err e = store_begin(jl->store);
 	bool begun = e == ERR_OK;
+	int64_t count = 0;
 
-	for (struct job *j = jobs->first; j != NULL && e == ERR_OK; j = j->next)
-		e = do_persist(jl->store, j, now_ms);
+	for (struct job *j = jobs->first; j != NULL; j = j->next, count++) {
+		if (e == ERR_OK)
+			e = do_persist(jl->store, j, now_ms);
+	}
 	if (begun)
 		e = store_end(jl->store, e);
-	metric_add(METRIC_BATCHES, 1);
+	metric_add_own(METRIC_BATCHES, 0, 1);
+	metric_observe_own(METRIC_BATCH_JOBS, 0, count);
+	metric_observe_own(METRIC_BATCH_TIME, 0, clock_monotonic_us() - since_us);
 	if (e == ERR_OK)
-		return;
-	metric_add(METRIC_BATCHES_FAILED, 1);
+		return e;
+	metric_add_own(METRIC_BATCHES_FAILED, 0, 1);
 	LOG(LOG_ERROR, "batch_failed", F_STR("outcome", err_name(e)));
 	for (struct job *j = jobs->first; j != NULL; j = j->next)
 		j->outcome = e;
+	return e;
 }
 
 /* Gives finished jobs to the loop. */
@@ -145,19 +157,70 @@ publish(struct journal *jl, struct job_list *jobs)
 	jl->wake(jl->context);
 }
 
+/* The transaction of WRITES has failed: the notes are taken out of it, to be tried again. */
+static void
+keep_notes(struct journal *jl, struct job_list *writes)
+{
+	struct job *next;
+	struct job *j = writes->first;
+
+	if (jl->kept.first == NULL)
+		jl->kept_ms = clock_monotonic_ms();
+	list_init(writes);
+	for (; j != NULL; j = next) {
+		next = j->next;
+		list_add(j->kind == JOB_NOTE ? &jl->kept : writes, j);
+	}
+}
+
+/* In a transaction that takes nothing else along if it fails, too. */
+static void
+write_kept(struct journal *jl)
+{
+	if (jl->kept.first == NULL)
+		return;
+	jl->kept_ms = clock_monotonic_ms();
+	if (do_batch(jl, &jl->kept, clock_monotonic_us()) == ERR_OK)
+		publish(jl, &jl->kept);
+}
+
+/* What was asked to be stored; and what could not be before, if there is a hope for it now. */
+static void
+do_writes(struct journal *jl, struct job_list *writes, int64_t since_us)
+{
+	bool hope = false;
+
+	if (writes->first != NULL) {
+		hope = do_batch(jl, writes, since_us) == ERR_OK;
+		if (!hope)
+			keep_notes(jl, writes);
+		publish(jl, writes);
+	}
+	if (hope || clock_monotonic_ms() - jl->kept_ms >= NOTES_RETRY_MS)
+		write_kept(jl);
+}
+
+/* A session that is ended after this comes as a change, behind it, and what it has let in is
+ * closed.
+ */
 static void
 do_lookup(struct store *s, struct job *j)
 {
-	metric_add(METRIC_LOOKUPS, 1);
-	j->outcome = j->session[0] == '\0' ? ERR_OK : store_session_check(s, j->session);
+	bool of_token = j->session[0] != '\0';
+	int64_t epoch = j->user.epoch;
+
+	metric_add_own(METRIC_LOOKUPS, 0, 1);
+	j->outcome = of_token ? store_session_check(s, j->session) : ERR_OK;
 	if (j->outcome == ERR_OK)
 		j->outcome = store_user_row(s, j->user.id, &j->user);
+	if (j->outcome == ERR_OK && of_token && (j->user.disabled || j->user.epoch != epoch))
+		j->outcome = ERR_DENIED;
 }
 
 /* Look-ups first: what they read is then older than what the batch brings about, and so is their
  * place in the order. */
 static void
-do_jobs(struct journal *jl, struct job_list *todo)
+do_jobs(struct journal *jl, struct job_list *todo, int64_t since_us)
 {
 	struct job_list lookups;
 	struct job_list writes;
@@ -172,13 +235,11 @@ do_jobs(struct journal *jl, struct job_list *todo)
 	for (struct job *j = lookups.first; j != NULL; j = j->next)
 		do_lookup(jl->store, j);
 	publish(jl, &lookups);
-	if (writes.first != NULL)
-		do_batch(jl, &writes);
-	publish(jl, &writes);
+	do_writes(jl, &writes, since_us);
 }
 
 static enum err
-add_change(void *context, const struct user *u)
+add_change(void *context, const struct user *u, const char *request)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -186,12 +247,13 @@ add_change(void *context, const struct user *u)
 		return ERR_SYSTEM;
 	j->kind = JOB_CHANGED;
 	j->user = *u;
+	snprintf(j->request, sizeof(j->request), "%s", request);
 	list_add(context, j);
 	return ERR_OK;
 }
 
 static enum err
-add_revocation(void *context, struct user_id user, const char *session)
+add_revocation(void *context, struct user_id user, const char *session, const char *request)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -200,8 +262,49 @@ add_revocation(void *context, struct user_id user, const char *session)
 	j->kind = JOB_REVOKED;
 	j->user.id = user;
 	snprintf(j->session, sizeof(j->session), "%s", session);
+	snprintf(j->request, sizeof(j->request), "%s", request);
 	list_add(context, j);
 	return ERR_OK;
+}
+
+static enum err
+add_ending(void *context, struct user_id caller, const char *call_id)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_END_CALL;
+	j->call.caller = caller;
+	snprintf(j->call.call_id, sizeof(j->call.call_id), "%s", call_id);
+	list_add(context, j);
+	return ERR_OK;
+}
+
+static enum err
+add_drain(struct job_list *to, bool drain)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_SYSTEM;
+	j->kind = JOB_DRAIN;
+	j->drain = drain;
+	list_add(to, j);
+	return ERR_OK;
+}
+
+/* The last order counts, where it is newer than what is known. */
+static enum err
+read_drain(struct journal *jl, struct job_list *to)
+{
+	struct drain_order order;
+	enum err e = store_drain_get(jl->store, &order);
+
+	if (e == ERR_OK && order.number != jl->at.drain &&
+	    (e = add_drain(to, order.active)) == ERR_OK)
+		jl->at.drain = order.number;
+	return e;
 }
 
 /* On failure the position stays where it got to, and the next look goes on from there. */
@@ -221,24 +324,36 @@ read_changes(struct journal *jl)
 	list_init(&changes);
 	if (e == ERR_OK)
 		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
+	if (e == ERR_OK)
+		e = store_calls_to_end(jl->store, &jl->at.ending, add_ending, &changes);
+	if (e == ERR_OK)
+		e = read_drain(jl, &changes);
 	publish(jl, &changes);
 	jl->behind = e != ERR_OK;
+	metric_set(METRIC_FEED_REVISION, 0, jl->at.rev);
 }
 
+/* What is to be looked at now and then, off the loop. */
 static void
-checkpoint(struct journal *jl)
+look_around(struct journal *jl)
 {
-	if (clock_monotonic_ms() - jl->checkpoint_ms < CHECKPOINT_MS)
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - jl->descriptors_ms >= DESCRIPTORS_MS) {
+		metric_set(METRIC_DESCRIPTORS, METRIC_OF_RELAY, proc_descriptors());
+		jl->descriptors_ms = now_ms;
+	}
+	if (now_ms - jl->checkpoint_ms < CHECKPOINT_MS)
 		return;
 	if (store_checkpoint(jl->store) != ERR_OK)
 		LOG0(LOG_WARN, "checkpoint_failed");
 	jl->checkpoint_ms = clock_monotonic_ms();
 }
 
-/* Waits for work, the doorbell, the end, or until it is time to look; takes the work. False: it is
- * the end. */
+/* Waits for work, the doorbell, the end, or until it is time to look; takes the work, which waits
+ * since *SINCE_US. False: it is the end. */
 static bool
-wait_for_work(struct journal *jl, struct job_list *todo, bool *rung)
+wait_for_work(struct journal *jl, struct job_list *todo, int64_t *since_us, bool *rung)
 {
 	struct timespec until;
 	bool go_on;
@@ -253,6 +368,7 @@ wait_for_work(struct journal *jl, struct job_list *todo, bool *rung)
 			break;
 	}
 	list_move(todo, &jl->todo);
+	*since_us = jl->todo_us;
 	*rung = jl->rung;
 	jl->rung = false;
 	go_on = !jl->stop || todo->first != NULL;
@@ -265,18 +381,21 @@ run(void *context)
 {
 	struct journal *jl = context;
 	struct job_list todo;
+	int64_t since_us;
 	bool rung;
 
 	list_init(&todo);
-	while (wait_for_work(jl, &todo, &rung)) {
+	while (wait_for_work(jl, &todo, &since_us, &rung)) {
 		bool wrote = todo.first != NULL;
 
-		do_jobs(jl, &todo);
+		do_jobs(jl, &todo, since_us);
 		list_init(&todo);
 		if (store_changed(jl->store) || rung || wrote || jl->behind)
 			read_changes(jl);
-		checkpoint(jl);
+		look_around(jl);
 	}
+	write_kept(jl);
+	publish(jl, &jl->kept); /* the end: written or not */
 	return NULL;
 }
 
@@ -306,10 +425,13 @@ journal_start(struct store *store, struct feed_position at, journal_wake_fn *wak
 		return ERR_SYSTEM;
 	jl->store = store;
 	jl->at = at;
+	metric_set(METRIC_FEED_REVISION, 0, at.rev);
 	jl->wake = wake;
 	jl->context = context;
+	jl->descriptors_ms = -DESCRIPTORS_MS; /* at once */
 	list_init(&jl->todo);
 	list_init(&jl->done);
+	list_init(&jl->kept);
 	pthread_mutex_init(&jl->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -350,6 +472,8 @@ static void
 submit(struct journal *jl, struct job *j)
 {
 	pthread_mutex_lock(&jl->mutex);
+	if (jl->todo.first == NULL)
+		jl->todo_us = clock_monotonic_us();
 	list_add(&jl->todo, j);
 	pthread_cond_signal(&jl->wanted);
 	pthread_mutex_unlock(&jl->mutex);
@@ -383,17 +507,25 @@ journal_note(struct journal *jl, const struct audit_entry *note)
 }
 
 bool
-journal_lookup(struct journal *jl, struct user_id user, const char *session, void *cookie)
+journal_lookup(struct journal *jl, struct user_id user, void *cookie)
+{
+	const struct claims none = { .user = user };
+
+	return journal_lookup_token(jl, &none, cookie);
+}
+
+bool
+journal_lookup_token(struct journal *jl, const struct claims *token, void *cookie)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	if (j == NULL)
 		return false;
 	j->kind = JOB_LOOKUP;
-	j->user.id = user;
+	j->user.id = token->user;
+	j->user.epoch = token->epoch;
 	j->cookie = cookie;
-	if (session != NULL)
-		snprintf(j->session, sizeof(j->session), "%s", session);
+	memcpy(j->session, token->session, sizeof(j->session));
 	submit(jl, j);
 	return true;
 }
@@ -453,9 +585,12 @@ enum err
 journal_load(struct store *store, journal_event_fn *fn, void *context, struct feed_position *at)
 {
 	struct loading l = { .fn = fn, .context = context, .kind = EVENT_CHANGED };
+	struct drain_order order;
 	enum err e;
 
 	e = store_session_last(store, &at->revocation);
+	if (e == ERR_OK && (e = store_drain_get(store, &order)) == ERR_OK)
+		at->drain = order.number; /* what was ordered before is over */
 	if (e == ERR_OK)
 		e = store_users_listed(store, load_user, &l, &at->rev);
 	l.kind = EVENT_WAS_PRESENT;

@@ -5,19 +5,24 @@
 #pragma once
 
 #include "auth/token.h"
+#include "base/request_id.h"
 #include "domain/user.h"
 #include "hub.h"
 #include "store/store_audit.h"
 
 struct journal;
 
+enum { NOTES_RETRY_MS = 5000 };
+
 enum job_kind {
 	JOB_PERSIST, /* in: persist. out: outcome, user.status */
-	JOB_NOTE,    /* in: note. out: nothing that anybody waits for */
-	JOB_LOOKUP,  /* in: user.id, session, cookie. out: outcome (ERR_NOT_FOUND: no such user;
-			ERR_DENIED: the session was logged out), user */
-	JOB_CHANGED, /* out only: user, a row that has changed */
-	JOB_REVOKED, /* out only: user.id, session: it was logged out */
+	JOB_NOTE,    /* in: note. out: outcome, when it is written; or at the thread's end */
+	JOB_LOOKUP,  /* in: user.id, session and user.epoch, cookie. out: outcome (ERR_NOT_FOUND: no
+			such user; ERR_DENIED: the session was ended), user */
+	JOB_CHANGED, /* out only: user, a row that has changed; request */
+	JOB_REVOKED, /* out only: user.id, session: it was logged out; request */
+	JOB_END_CALL, /* out only: call, by its caller and id: an operator wants it ended */
+	JOB_DRAIN,    /* out only: drain: an operator wants the relay drained, or no more */
 };
 
 struct job {
@@ -25,9 +30,13 @@ struct job {
 	struct persist persist;
 	struct address address; /* of JOB_PERSIST: where it was asked for */
 	struct audit_entry note;
-	struct user user;	   /* its status is the chosen one */
-	char session[JTI_MAX + 1]; /* empty: none to look at */
-	void *cookie;		   /* the caller's, for JOB_LOOKUP */
+	struct user user; /* its status is the chosen one */
+	struct live_call call;
+	char session[JTI_MAX + 1];     /* empty: none to look at */
+	char request[REQUEST_ID_SIZE]; /* whose doing it is, by the id of a REST request; "": none
+					  is known */
+	void *cookie;		       /* the caller's, for JOB_LOOKUP */
+	bool drain;
 	enum err outcome;
 	struct job *next;
 };
@@ -40,6 +49,8 @@ typedef void journal_wake_fn(void *context);
 struct feed_position {
 	int64_t rev;	    /* of users */
 	int64_t revocation; /* of sessions */
+	int64_t ending;	    /* of calls that an operator wants ended */
+	int64_t drain;	    /* of an operator's orders to drain */
 };
 
 /* Starts the thread on STORE, which becomes its own, with what comes after AT still to be told. On
@@ -56,10 +67,13 @@ void journal_free(struct journal
 /* From the loop, each without waiting. False: out of memory, and nothing was begun. */
 MUST_USE bool journal_persist(
     struct journal *j, const struct persist *p, const struct address *from);
+/* Where the transaction fails that a note is in, it is tried again until it is written, in one of
+ * its own: when another transaction has succeeded, and each NOTES_RETRY_MS. */
 MUST_USE bool journal_note(struct journal *j, const struct audit_entry *note);
-MUST_USE bool journal_lookup(struct journal *j, struct user_id user, const char *session,
-    void *cookie);		      /* SESSION NULL: none */
-void journal_ring(struct journal *j); /* somebody has written */
+MUST_USE bool journal_lookup(struct journal *j, struct user_id user, void *cookie);
+MUST_USE bool journal_lookup_token(
+    struct journal *j, const struct claims *token, void *cookie); /* and is it good still? */
+void journal_ring(struct journal *j);				  /* somebody has written */
 
 /* The results so far, oldest first, linked by next; the caller frees each with free(). */
 struct job *journal_take(struct journal *j);

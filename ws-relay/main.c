@@ -13,12 +13,15 @@
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "config/paths.h"
 #include "doorbell/doorbell.h"
 #include "metrics/metrics.h"
 #include "server.h"
 
 enum { BACKLOG = 4096 };
+
+static struct config config;
 
 static int
 complain(int code, const char *sentence)
@@ -30,11 +33,14 @@ complain(int code, const char *sentence)
 static void
 ready(void)
 {
-	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION));
+	signals_release_stop();
+	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
+	    F_STR("visibility", config_visibility_name(&config)),
+	    F_STR("doctor_signup", config_signup_name(&config)));
 }
 
 static int
-run(const struct config *c)
+run(struct config *c)
 {
 	struct store *store = NULL;
 	struct data_paths p;
@@ -80,13 +86,14 @@ run(const struct config *c)
 int
 main(void)
 {
-	static struct config config;
 	char why[CONFIG_WHY_SIZE];
 
+	signals_hold_stop(); /* until the loop has its handlers: see ready() */
 	if (config_load(&config, why) != ERR_OK)
 		return complain(EXIT_PERMANENT, why);
 	config_hide_secrets();
 	log_open("ws-relay", config.log_level);
+	config_warn(&config);
 	/* Else glibc raises the bound as large blocks are freed, and what a crowd's user lists took
 	 * stays in the heap. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 10);

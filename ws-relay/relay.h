@@ -9,14 +9,15 @@
 #include "journal.h"
 
 struct relay {
-	const struct config *config;
-	struct token_key key;
+	const struct config *config; /* as it is now: SIGHUP may change it */
+	struct token_keys keys;
 	struct hub *hub;
 	struct conn_table *conns;
 	struct journal *journal;			/* NULL while the relay is being loaded */
 	struct effects fx;				/* of the step that runs */
 	void (*wake_at)(void *context, int64_t due_ms); /* when the hub wants its next tick */
 	void *context;
+	bool stopping; /* no handshake is let in any more */
 };
 
 enum { USER_CONNECTIONS_MAX = 8 };
@@ -28,6 +29,9 @@ struct lookup {
 
 /* Feeds EV to the hub and carries out what comes of it. */
 void relay_event(struct relay *r, const struct event *ev);
+
+/* New calls are refused from now on, with "draining", or are not any more; /readyz says so. */
+void relay_refuse_calls(struct relay *r, bool refuse);
 
 /* Carries on with what the store thread has done. */
 void relay_results(struct relay *r);

@@ -44,7 +44,8 @@ member_new(struct hub *h, const struct user *u)
 	*m = (struct member){ .id = u->id,
 		.role = u->role,
 		.status = u->status,
-		.pending = u->pending,
+		.hidden = user_is_hidden(u),
+		.disabled = u->disabled,
 		.hashed = true };
 	m->name = name;
 	timer_init(&m->presence_timer, TIMER_PRESENCE, m);
@@ -78,7 +79,7 @@ void
 member_settle(struct hub *h, struct member *m)
 {
 	bool has_writes = m->writes > 0 || m->retry_timer.due_ms != 0;
-	bool is_needed = m->present || (member_is_listed(m) && !m->pending);
+	bool is_needed = m->present || (member_is_listed(m) && !m->hidden);
 
 	if (!h->loading && !is_needed && m->call == NULL && m->farewell == NULL && !has_writes)
 		member_free(h, m);
@@ -89,16 +90,19 @@ static void
 member_update(struct hub *h, struct member *m, const struct user *u)
 {
 	enum status status = m->writes > 0 ? m->status : u->status;
-	bool admitted = m->role != u->role || m->pending != u->pending;
+	bool admitted = m->role != u->role || m->hidden != user_is_hidden(u);
 
+	m->disabled = u->disabled;
 	if (!admitted && m->status == status && strcmp(m->name, u->name) == 0)
 		return;
 	if (strcmp(m->name, u->name) != 0)
 		(void)str_replace(&m->name, u->name); /* without memory, it is the old one */
 	if (admitted)
-		view_admit(h, m, u->role, u->pending);
+		view_admit(h, m, u->role, user_is_hidden(u));
 	m->status = status;
 	view_changed(h, m);
+	if (admitted && m->hidden)
+		view_hide(h, m);
 }
 
 void
@@ -108,9 +112,11 @@ roster_row(struct hub *h, const struct user *u)
 
 	if (m != NULL) {
 		member_update(h, m, u);
+		if (m->disabled && m->call != NULL)
+			call_want_end(h, m->call, CALL_REVOKED, m->id);
 		member_settle(h, m);
 	} else if (h->loading ||
-		   (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE && !u->pending)) {
+		   (u->role == ROLE_DOCTOR && u->status != STATUS_OFFLINE && !user_is_hidden(u))) {
 		if ((m = member_new(h, u)) != NULL)
 			view_changed(h, m);
 	}

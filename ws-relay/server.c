@@ -12,16 +12,15 @@
 #include "base/exit.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "doorbell/doorbell.h"
+#include "drain.h"
 #include "handshake.h"
 #include "metrics/metrics.h"
 
 enum {
-	FD_RESERVE = 64,	   /* descriptors for all that is not a client */
-	HANDSHAKES_MAX = 4096,	   /* at a time */
-	RECONNECT_FIRST_MS = 1000, /* after a planned stop, for the first client */
-	RECONNECT_SLOT_MS = 5,
-	STOP_MAX_MS = 3000,	/* for clients to take their 1001 */
+	FD_RESERVE = 64,	/* descriptors for all that is not a client */
+	HANDSHAKES_MAX = 4096,	/* at a time */
 	LIST_INTERVAL_MS = 200, /* between two user lists */
 	LIST_FRESH_MAX = 256,	/* users: 40 us of work */
 	CALL_MAX_MS = 4 * 3600 * 1000,
@@ -38,6 +37,8 @@ struct server {
 	struct handshakes *handshakes;
 	int doorbell_fd;
 	ev_io doorbell;
+	ev_check woken;	  /* see on_woken() */
+	int64_t woken_us; /* monotonic */
 	ev_async results; /* the store thread has some */
 	ev_timer hub_timer;
 	int64_t hub_due_ms; /* what it is set to; INT64_MAX: it is not */
@@ -46,9 +47,10 @@ struct server {
 	struct heap heap;
 	ev_signal sigterm;
 	ev_signal sigint;
+	ev_signal sighup;
 	enum err store_outcome; /* of reading what it holds */
-	bool stopping;
-	int64_t stop_ms; /* monotonic: when it ends at the latest */
+	struct config *config;	/* the relay's, to be changed by on_reload() */
+	struct drain drain;
 };
 
 /* libwebsockets' part of a session: which connection it is. */
@@ -69,6 +71,19 @@ named_connection(struct server *s, struct lws *wsi)
 	return conn_find_id(s->relay.conns, id);
 }
 
+/* The id of the handshake goes with its answer. False: there is no room for it. */
+static bool
+add_headers(struct server *s, struct lws *wsi, struct lws_process_html_args *head)
+{
+	const struct connection *c = named_connection(s, wsi);
+	const char *id = c == NULL ? "" : conn_request(c);
+	unsigned char *end = (unsigned char *)head->p + head->max_len;
+
+	return lws_add_http_header_by_name(wsi,
+		   (const unsigned char *)"X-Request-Id:", (const unsigned char *)id,
+		   (int)strlen(id), (unsigned char **)&head->p, end) == 0;
+}
+
 static bool
 on_established(struct server *s, struct lws *wsi, struct session *session)
 {
@@ -84,19 +99,25 @@ on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, 
 {
 	struct session *session = user;
 	struct connection *conn;
+	struct server *s;
 	bool ok = true;
 
 	if (session == NULL) /* of a wsi that is not a WebSocket (yet) */
 		return 0;
 	conn = session->conn;
-	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED)
+	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED &&
+	    reason != LWS_CALLBACK_ADD_HEADERS)
 		return 0;
+	s = lws_context_user(lws_get_context(wsi));
 	switch (reason) {
+	case LWS_CALLBACK_ADD_HEADERS:
+		ok = add_headers(s, wsi, in);
+		break;
 	case LWS_CALLBACK_ESTABLISHED:
-		ok = on_established(lws_context_user(lws_get_context(wsi)), wsi, session);
+		ok = on_established(s, wsi, session);
 		break;
 	case LWS_CALLBACK_RECEIVE:
-		conn_received(conn, in, len, clock_monotonic_ms());
+		conn_received(conn, in, len, s->woken_us);
 		break;
 	case LWS_CALLBACK_RECEIVE_PONG:
 		conn_pong(conn, clock_monotonic_ms());
@@ -171,10 +192,12 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	const struct conn_origin origin = {
 		.user = user,
 		.session = a->claims.session,
+		.epoch = a->claims.epoch,
 		.address = a->address,
 		.expires_s = a->claims.expires_s,
 		.v1 = a->v1,
 		.close = one_too_many(s, a, user),
+		.request = a->request,
 	};
 	struct connection *c;
 	struct conn_id id;
@@ -189,6 +212,7 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 	make_head(c, a, &head);
 	/* It reads the head at once, and so has opened the connection, or given it up and closed
 	 * FD, when it returns. */
+	LOG(LOG_DEBUG, "connected", F_STR("request", a->request), F_INT("user", user->id.v));
 	if (lws_adopt_socket_readbuf(s->lws, fd, head.data, head.len) == NULL &&
 	    conn_find_id(s->relay.conns, id) == c)
 		conn_free(c);
@@ -201,7 +225,7 @@ is_full(void *context)
 	const struct server *s = context;
 	struct rlimit limit;
 
-	if (s->stopping || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return true;
 	return conn_table_count(s->relay.conns) + FD_RESERVE >= limit.rlim_cur;
 }
@@ -264,37 +288,41 @@ on_hub_timer(struct ev_loop *loop, ev_timer *w, int events)
 	relay_event(&s->relay, &(struct event){ .kind = EVENT_TICK });
 }
 
-/* Every v1 client is told when to come back, one after another, so that they do not all come at
- * once. */
-static void
-say_going_away(void *context, struct connection *c)
-{
-	int64_t *slot_ms = context;
-	struct frame *f = NULL;
-
-	if (conn_is_v1(c) && (f = frame_goaway("restart", *slot_ms)) != NULL) {
-		conn_send(c, f);
-		*slot_ms += RECONNECT_SLOT_MS;
-	}
-	frame_unref(f);
-	conn_close(c, CLOSE_GOING_AWAY);
-}
-
 static void
 on_stop(struct ev_loop *loop, ev_signal *w, int events)
 {
 	struct server *s = w->data;
-	int64_t slot_ms = RECONNECT_FIRST_MS;
 
 	(void)loop;
 	(void)events;
-	if (s->stopping)
+	drain_begin(&s->drain, clock_monotonic_ms());
+}
+
+/* Whatever is not copied out of the settings is read where it stands; the hub's TURN servers are.
+ */
+static void
+on_reload(struct ev_loop *loop, ev_signal *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)loop;
+	(void)events;
+	if (!config_reload(s->config))
 		return;
-	s->stopping = true;
-	s->stop_ms = clock_monotonic_ms() + STOP_MAX_MS;
-	LOG(LOG_INFO, "stopping", F_INT("connections", conn_table_count(s->relay.conns)));
-	handshakes_stop(s->handshakes);
-	conn_each(s->relay.conns, say_going_away, &slot_ms);
+	s->relay.keys = token_keys_of(s->config);
+	conn_table_set_rate(s->relay.conns, s->config->ws_rate);
+	hub_set_rate(s->relay.hub, s->config->ws_rate);
+}
+
+/* Ahead of all that the kernel has told the loop of: one look at the clock for all of it. */
+static void
+on_woken(struct ev_loop *loop, ev_check *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)loop;
+	(void)events;
+	s->woken_us = clock_monotonic_us();
 }
 
 /* libwebsockets 4.1.6 on libev never looks at its own time-outs unless something else happens: this
@@ -306,8 +334,7 @@ on_kick(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)events;
 	lws_cancel_service(s->lws);
-	if (s->stopping &&
-	    (conn_table_count(s->relay.conns) == 0 || clock_monotonic_ms() >= s->stop_ms))
+	if (drain_tick(&s->drain, clock_monotonic_ms()))
 		ev_break(loop, EVBREAK_ALL);
 }
 
@@ -319,11 +346,13 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	metric_set(METRIC_RELAY_BEAT, 0, now_ms);
 	conn_table_tick(s->relay.conns, now_ms, clock_wall_ms() / 1000);
 	handshakes_tick(s->handshakes, now_ms);
 	/* Lists that sockets did not take at once: of 14,700 connections through lighttpd each had
 	 * 8.6 KB, and has 4.1 with this. */
 	(void)heap_tick(&s->heap);
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, s->heap.last);
 }
 
 /* libev's own would abort. All that a new process needs is stored, so this one makes room for it.
@@ -348,14 +377,19 @@ start_watchers(struct server *s)
 	ev_io_init(&s->doorbell, on_doorbell, s->doorbell_fd, EV_READ);
 	ev_timer_init(&s->kick, on_kick, 0.1, 0.1);
 	ev_timer_init(&s->second, on_second, 1.0, 1.0);
+	ev_check_init(&s->woken, on_woken);
 	ev_signal_init(&s->sigterm, on_stop, SIGTERM);
 	ev_signal_init(&s->sigint, on_stop, SIGINT);
-	s->doorbell.data = s->kick.data = s->second.data = s->sigterm.data = s->sigint.data = s;
+	ev_signal_init(&s->sighup, on_reload, SIGHUP);
+	s->doorbell.data = s->kick.data = s->second.data = s->woken.data = s;
+	s->sigterm.data = s->sigint.data = s->sighup.data = s;
+	ev_check_start(s->loop, &s->woken);
 	ev_io_start(s->loop, &s->doorbell);
 	ev_timer_start(s->loop, &s->kick);
 	ev_timer_start(s->loop, &s->second);
 	ev_signal_start(s->loop, &s->sigterm);
 	ev_signal_start(s->loop, &s->sigint);
+	ev_signal_start(s->loop, &s->sighup);
 }
 
 static bool
@@ -448,7 +482,7 @@ connections_max(void)
 }
 
 static bool
-start_relay(struct server *s, const struct config *c)
+start_relay(struct server *s, struct config *c)
 {
 	const struct hub_settings settings = {
 		.visibility = (enum visibility)c->visibility,
@@ -467,17 +501,38 @@ start_relay(struct server *s, const struct config *c)
 	struct relay *r = &s->relay;
 
 	events.context = r;
+	s->config = c;
 	r->config = c;
-	r->key = (struct token_key){ c->secret, c->secret_len };
+	r->keys = token_keys_of(c);
 	r->wake_at = wake_hub_at;
 	r->context = s;
 	r->hub = hub_new(&settings);
 	r->conns = conn_table_new(connections_max(), c->ws_rate, &events);
+	drain_init(&s->drain, r, c->drain_s * INT64_C(1000));
 	return r->hub != NULL && r->conns != NULL;
 }
 
+/* In the place of what the last relay left there. */
+static void
+start_metrics(struct server *s)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+
+	(void)!getrlimit(RLIMIT_NOFILE, &limit);
+	metric_set(METRIC_DESCRIPTORS_MAX, METRIC_OF_RELAY, (int64_t)limit.rlim_cur);
+	metric_set(METRIC_START_TIME, METRIC_OF_RELAY, clock_wall_ms() / 1000);
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory(0));
+	metric_set(METRIC_DRAINING, 0, 0);
+	metric_set(METRIC_CONNECTIONS, METRIC_OF_PATIENTS, 0);
+	metric_set(METRIC_CONNECTIONS, METRIC_OF_DOCTORS, 0);
+	metric_set(METRIC_OUTBOX_HIGH, 0, 0);
+	metric_set(METRIC_CALLS_LIVE, 0, hub_calls(s->relay.hub));
+	s->woken_us = clock_monotonic_us();
+	metric_set(METRIC_RELAY_BEAT, 0, s->woken_us / 1000);
+}
+
 static bool
-set_up(struct server *s, const struct config *config, struct store *store, int listen_fd)
+set_up(struct server *s, struct config *config, struct store *store, int listen_fd)
 {
 	ev_set_allocator(reallocate);
 	if ((s->loop = ev_loop_new(EVBACKEND_EPOLL)) == NULL || !start_relay(s, config)) {
@@ -499,8 +554,7 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 			store_close(store);
 		return false;
 	}
-	metric_set(METRIC_CONNECTIONS, 0); /* what the last relay left there */
-	metric_set(METRIC_CALLS_LIVE, hub_calls(s->relay.hub));
+	start_metrics(s);
 	start_watchers(s);
 	wake_hub_at(s, hub_deadline(s->relay.hub));
 	s->handshakes = handshakes_new(
@@ -512,6 +566,8 @@ set_up(struct server *s, const struct config *config, struct store *store, int l
 static void
 tear_down(struct server *s)
 {
+	if (s->handshakes != NULL)
+		handshakes_stop(s->handshakes);
 	if (s->lws != NULL)
 		lws_context_destroy(s->lws);
 	if (s->relay.journal != NULL) {
@@ -527,8 +583,8 @@ tear_down(struct server *s)
 }
 
 enum server_end
-server_run(const struct config *config, struct store *store, int listen_fd, int doorbell_fd,
-    void (*ready)(void))
+server_run(
+    struct config *config, struct store *store, int listen_fd, int doorbell_fd, void (*ready)(void))
 {
 	static struct server server; /* its effects are large */
 	bool ok;

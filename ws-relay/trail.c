@@ -1,5 +1,6 @@
 #include "trail.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/store_call.h"
 
@@ -48,31 +49,44 @@ trail_add(struct store *s, const struct persist *p, const struct address *from, 
 	return ERR_INVALID;
 }
 
-static unsigned waiting; /* refusals that the store has not written yet */
-static unsigned lost;	 /* of those since it was last said */
+static unsigned waiting;	       /* refusals that the store has not written yet */
+static int64_t left_out[AUDIT__COUNT]; /* that found no place among them, since the last that did */
+static int64_t lost;
 
 void
 trail_refusal(struct journal *j, enum audit_event event, const char *code, struct user_id user,
     struct user_id peer, const struct address *from)
 {
 	const struct audit_entry entry = {
-		.event = event, .outcome = code, .user = user, .peer = peer, .address = *from
+		.event = event,
+		.at_ms = clock_wall_ms(),
+		.outcome = code,
+		.user = user,
+		.peer = peer,
+		.address = *from,
+		.left_out = left_out[event],
 	};
 
-	if (waiting < REFUSALS_WAITING_MAX && journal_note(j, &entry))
-		waiting++;
-	else
-		lost++;
+	if (waiting == REFUSALS_WAITING_MAX || !journal_note(j, &entry)) {
+		left_out[event]++;
+		return;
+	}
+	waiting++;
+	left_out[event] = 0;
 }
 
 void
-trail_refusal_done(enum err outcome)
+trail_refusal_done(const struct job *j)
 {
 	waiting--;
-	if (outcome != ERR_OK)
-		lost++;
+	if (j->outcome != ERR_OK)
+		lost += 1 + j->note.left_out;
 	if (waiting > 0 || lost == 0)
 		return;
+	for (unsigned i = 0; i < AUDIT__COUNT; i++) {
+		lost += left_out[i];
+		left_out[i] = 0;
+	}
 	LOG(LOG_ERROR, "audit_lines_lost", F_INT("lines", lost));
 	lost = 0;
 }

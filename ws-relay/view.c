@@ -7,7 +7,7 @@
 static enum audience
 audience(const struct hub *h, const struct member *m)
 {
-	return audience_of(h->settings.visibility, m->role, m->pending);
+	return audience_of(h->settings.visibility, m->role, m->hidden);
 }
 
 static const struct conn *
@@ -29,20 +29,20 @@ member_is_listed(const struct member *m)
 static bool
 has(enum audience a, const struct member *m)
 {
-	return member_is_listed(m) && audience_sees(a, m->role, m->pending);
+	return member_is_listed(m) && audience_sees(a, m->role, m->hidden);
 }
 
 /* Is M shown to herself alone, among those of her audience? */
 static bool
 is_own(const struct hub *h, const struct member *m)
 {
-	return !audience_sees(audience(h, m), m->role, m->pending);
+	return !audience_sees(audience(h, m), m->role, m->hidden);
 }
 
 bool
 member_sees(const struct hub *h, const struct member *m, const struct member *other)
 {
-	return m == other || audience_sees(audience(h, m), other->role, other->pending);
+	return m == other || audience_sees(audience(h, m), other->role, other->hidden);
 }
 
 static uint64_t
@@ -69,12 +69,12 @@ view_changed(struct hub *h, struct member *m)
 }
 
 void
-view_admit(struct hub *h, struct member *m, enum role role, bool pending)
+view_admit(struct hub *h, struct member *m, enum role role, bool hidden)
 {
 	uint64_t before = newest(h, m);
 
 	m->role = role;
-	m->pending = pending;
+	m->hidden = hidden;
 	/* Revisions only rise. This wraps where the other audience has seen more, and the sum is
 	 * right all the same. */
 	m->own_revision = before + 1 - h->views[audience(h, m)].revision;
@@ -82,15 +82,13 @@ view_admit(struct hub *h, struct member *m, enum role role, bool pending)
 	view_forget_lists(h); /* one from before this would have a lower one */
 }
 
-void
-view_forget(struct hub *h, struct member *m)
+/* Whoever has M in its list is to be told that she is there no more. */
+static void
+add_gone(struct hub *h, struct member *m)
 {
 	unsigned cap = h->gone_cap == 0 ? 16 : h->gone_cap * 2;
 	struct gone *gone;
 
-	if (!m->changed)
-		return;
-	DL_DELETE2(h->changed, m, changed_prev, changed_next);
 	if (m->told == 0)
 		return;
 	if (h->gone_count == h->gone_cap) {
@@ -102,6 +100,23 @@ view_forget(struct hub *h, struct member *m)
 		h->gone_cap = cap;
 	}
 	h->gone[h->gone_count++] = (struct gone){ m->id, m->told };
+	m->told = 0;
+}
+
+void
+view_forget(struct hub *h, struct member *m)
+{
+	if (!m->changed)
+		return;
+	DL_DELETE2(h->changed, m, changed_prev, changed_next);
+	add_gone(h, m);
+}
+
+void
+view_hide(struct hub *h, struct member *m)
+{
+	add_gone(h, m);
+	view_forget_lists(h); /* nobody who connects now is shown her */
 }
 
 void
@@ -112,17 +127,15 @@ view_write_user(const struct member *m, const char *key, struct json_writer *w)
 		.name = m->name,
 		.role = m->role,
 		.status = member_status(m),
-		.pending = m->pending });
+		.pending = m->hidden });
 }
 
-/* The stem of a message of TYPE. */
+/* The stem of a message of KIND. */
 static struct json_writer *
-begin(struct frame_stem *s, const char *type)
+begin(struct frame_stem *s, enum frame_kind kind)
 {
 	frame_stem_fini(s);
-	frame_begin(&s->b);
-	jw_object(&s->b.w, NULL);
-	jw_string(&s->b.w, "type", type);
+	frame_begin(&s->b, kind);
 	return &s->b.w;
 }
 
@@ -130,7 +143,7 @@ static void
 keep_list(struct hub *h, enum audience a)
 {
 	struct view *v = &h->views[a];
-	struct json_writer *w = begin(&v->list, "users");
+	struct json_writer *w = begin(&v->list, FRAME_USERS);
 
 	jw_array(w, "users");
 	for (struct member *m = h->members; m != NULL; m = m->hh.next) {
@@ -216,7 +229,7 @@ static void
 keep_presence(struct hub *h, enum audience a)
 {
 	struct view *v = &h->views[a];
-	struct json_writer *w = begin(&v->presence, "presence");
+	struct json_writer *w = begin(&v->presence, FRAME_PRESENCE);
 
 	jw_array(w, "del");
 	write_gone(h, a, w);

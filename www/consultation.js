@@ -36,7 +36,7 @@ function farewell(call, name, byUs) {
     disconnected: byUs ? 'The connection was lost, and the call has ended.' : `The connection to ${name} was lost, and the call has ended.`,
     max_duration: 'The call has reached the longest time that a call may take.',
     server_restart: 'The service was restarted. Please call again.',
-    revoked: byUs ? 'You have logged out, and the call has ended.' : `${name} has logged out.`,
+    revoked: byUs ? 'You were logged out, or the operator has ended the call.' : `${name} was logged out, or the operator has ended the call.`,
   };
   return sentences[call.reason] ?? 'The call has ended.';
 }

@@ -109,6 +109,21 @@ audit_head_write(
 	return n == HEAD_LEN ? ERR_OK : trouble("head");
 }
 
+enum err
+audit_head_sync(const char *path, bool fresh)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return trouble("head");
+	rc = fdatasync(fd);
+	close(fd);
+	if (rc != 0 || (fresh && file_sync_name(path) != ERR_OK))
+		return trouble("head");
+	return ERR_OK;
+}
+
 /* Writes the file at PATH under another name first; what has happened when it returns lasts. */
 static enum err
 write_whole(const char *path, const void *data, size_t len)

@@ -24,3 +24,7 @@ MUST_USE enum err audit_head_read(
  * puts it right where it was not one (FRESH). */
 MUST_USE enum err audit_head_write(
     const char *path, const struct audit_key *key, const struct audit_mark *m, bool fresh);
+
+/* What was last written into the head, by whomever, outlives a cut of power; FRESH: and so does the
+ * file. */
+MUST_USE enum err audit_head_sync(const char *path, bool fresh);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum err
-known_tokens_verify(struct known_tokens *known, const struct token_key *key, const char *text,
+known_tokens_verify(struct known_tokens *known, const struct token_keys *keys, const char *text,
     size_t len, int64_t now_s, struct claims *out)
 {
 	unsigned char digest[TOKEN_DIGEST_SIZE];
@@ -18,7 +18,7 @@ known_tokens_verify(struct known_tokens *known, const struct token_key *key, con
 		*out = t->claims;
 		return claims_hold(out, now_s) ? ERR_OK : ERR_DENIED;
 	}
-	if ((e = token_verify(key, text, len, now_s, out)) != ERR_OK)
+	if ((e = token_verify(keys, text, len, now_s, out)) != ERR_OK)
 		return e;
 	memcpy(t->digest, digest, sizeof(digest));
 	t->claims = *out;

@@ -12,7 +12,7 @@ enum {
 	TOKEN_DIGEST_SIZE = 32, /* SHA-256 */
 };
 
-/* For one key, and one thread. All zero: none is known yet. */
+/* For one pair of keys, and one thread. All zero: none is known yet. */
 struct known_tokens {
 	struct known_token {
 		unsigned char digest[TOKEN_DIGEST_SIZE]; /* the token itself is kept nowhere */
@@ -21,5 +21,5 @@ struct known_tokens {
 };
 
 /* token_verify(), which is asked only about a token that is not known yet. */
-MUST_USE enum err known_tokens_verify(struct known_tokens *known, const struct token_key *key,
+MUST_USE enum err known_tokens_verify(struct known_tokens *known, const struct token_keys *keys,
     const char *text, size_t len, int64_t now_s, struct claims *out);

@@ -13,6 +13,13 @@
 
 #define TIME_MAX INT64_C(253402300799) /* the end of the year 9999 */
 
+struct token_keys
+token_keys_of(const struct config *c)
+{
+	return (struct token_keys){ .first = { c->secret, c->secret_len },
+		.second = { c->second, c->second_len } };
+}
+
 static enum err
 random_jti(char out[JTI_MAX + 1])
 {
@@ -59,6 +66,7 @@ add_claims(struct buf *out, const struct claims *c)
 	jw_string(&w, "jti", c->jti);
 	jw_string(&w, "sid", c->session);
 	jw_int(&w, "auth_time", c->login_s);
+	jw_int(&w, "epoch", c->epoch);
 	jw_object_end(&w);
 }
 
@@ -87,19 +95,15 @@ sign(const struct token_key *key, const struct claims *c, struct buf *out)
 }
 
 enum err
-token_issue(const struct token_key *key, struct user_id user, enum role role, int64_t now_s,
-    int64_t ttl_s, struct buf *out)
+token_issue(
+    const struct token_key *key, struct claims *c, int64_t now_s, int64_t ttl_s, struct buf *out)
 {
-	struct claims c = { .user = user,
-		.role = role,
-		.issued_s = now_s,
-		.expires_s = now_s + ttl_s,
-		.login_s = now_s };
-
-	if (random_jti(c.jti) != ERR_OK)
+	c->issued_s = c->login_s = now_s;
+	c->expires_s = now_s + ttl_s;
+	if (random_jti(c->jti) != ERR_OK)
 		return ERR_SYSTEM;
-	memcpy(c.session, c.jti, sizeof(c.session));
-	return sign(key, &c, out);
+	memcpy(c->session, c->jti, sizeof(c->session));
+	return sign(key, c, out);
 }
 
 enum err
@@ -212,13 +216,16 @@ read_session(const struct json *payload, struct claims *out)
 {
 	const struct json *sid = json_member(payload, "sid");
 	const struct json *login = json_member(payload, "auth_time");
+	const struct json *epoch = json_member(payload, "epoch");
 	const char *session = sid == NULL ? out->jti : json_string(sid);
 
 	if (session == NULL || session[0] == '\0' || strlen(session) > JTI_MAX)
 		return false;
 	memcpy(out->session, session, strlen(session) + 1);
 	out->login_s = out->issued_s;
-	return login == NULL || json_integer(login, 0, TIME_MAX, &out->login_s);
+	out->epoch = 0;
+	return (login == NULL || json_integer(login, 0, TIME_MAX, &out->login_s)) &&
+	       (epoch == NULL || json_integer(epoch, 0, JSON_EXACT_MAX, &out->epoch));
 }
 
 static bool
@@ -226,7 +233,9 @@ read_claims(const struct json *payload, struct claims *out)
 {
 	const char *sub = json_string(json_member(payload, "sub"));
 	const char *jti = json_string(json_member(payload, "jti"));
+	const struct json *nbf = json_member(payload, "nbf");
 
+	out->begins_s = 0;
 	if (sub == NULL || !json_id(json_member(payload, "sub"), &out->user.v))
 		return false;
 	if (jti == NULL || jti[0] == '\0' || strlen(jti) > JTI_MAX)
@@ -235,6 +244,7 @@ read_claims(const struct json *payload, struct claims *out)
 	out->role = role_from_name(json_string(json_member(payload, "role")));
 	return out->role != ROLE_NONE &&
 	       json_integer(json_member(payload, "iat"), 0, TIME_MAX, &out->issued_s) &&
+	       (nbf == NULL || json_integer(nbf, 0, TIME_MAX, &out->begins_s)) &&
 	       json_integer(json_member(payload, "exp"), 0, TIME_MAX, &out->expires_s) &&
 	       read_session(payload, out);
 }
@@ -242,11 +252,12 @@ read_claims(const struct json *payload, struct claims *out)
 bool
 claims_hold(const struct claims *c, int64_t now_s)
 {
-	return c->issued_s <= now_s + TOKEN_SKEW_S && now_s < c->expires_s;
+	return c->issued_s <= now_s + TOKEN_SKEW_S && c->begins_s <= now_s + TOKEN_SKEW_S &&
+	       now_s < c->expires_s;
 }
 
 static enum err
-check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
+read_payload(const char *s, size_t len, struct claims *out)
 {
 	struct json *payload = NULL;
 	enum err e;
@@ -254,8 +265,6 @@ check_payload(const char *s, size_t len, int64_t now_s, struct claims *out)
 	if ((e = segment_json(s, len, &payload)) != ERR_OK)
 		return e;
 	if (!read_claims(payload, out))
-		e = ERR_DENIED;
-	else if (!claims_hold(out, now_s))
 		e = ERR_DENIED;
 	json_free(payload);
 	return e;
@@ -279,35 +288,98 @@ check_mac(const struct token_key *key, const char *token)
 	return e;
 }
 
-enum err
-token_verify(
-    const struct token_key *key, const char *text, size_t len, int64_t now_s, struct claims *out)
-{
-	unsigned char mac[TOKEN_BYTES_MAX];
+/* The three segments of a token, within the bytes that it was given in. */
+struct segments {
 	char token[TOKEN_BYTES_MAX + 1];
 	const char *payload;
 	const char *signature;
+};
+
+/* False: there are not three, or the last is no MAC. */
+static bool
+split(const char *text, size_t len, struct segments *out)
+{
+	unsigned char mac[TOKEN_BYTES_MAX];
 	size_t mac_len;
-	enum err e;
 
 	if (len > TOKEN_BYTES_MAX || memchr(text, '\0', len) != NULL)
-		return ERR_DENIED;
-	memcpy(token, text, len);
-	token[len] = '\0';
-	if ((payload = strchr(token, '.')) == NULL ||
-	    (signature = strchr(payload + 1, '.')) == NULL)
-		return ERR_DENIED;
-	payload++;
-	signature++;
+		return false;
+	memcpy(out->token, text, len);
+	out->token[len] = '\0';
+	if ((out->payload = strchr(out->token, '.')) == NULL ||
+	    (out->signature = strchr(out->payload + 1, '.')) == NULL)
+		return false;
+	out->payload++;
+	out->signature++;
 	/* libjwt, which sees it before its MAC is known, writes past the nothing that it allocates
 	 * for an empty one. */
-	if (payload[0] == '.')
-		return ERR_DENIED;
-	if (!base64url_decode(signature, strlen(signature), mac, &mac_len) || mac_len != 32)
-		return ERR_DENIED;
-	if ((e = check_header(token, (size_t)(payload - 1 - token))) != ERR_OK)
+	if (out->payload[0] == '.')
+		return false;
+	return base64url_decode(out->signature, strlen(out->signature), mac, &mac_len) &&
+	       mac_len == 32;
+}
+
+static enum err
+read_segment(const struct segments *s, struct claims *out)
+{
+	return read_payload(s->payload, (size_t)(s->signature - 1 - s->payload), out);
+}
+
+static enum err
+check_macs(const struct token_keys *keys, const char *token)
+{
+	enum err e = check_mac(&keys->first, token);
+
+	return e == ERR_DENIED && keys->second.len > 0 ? check_mac(&keys->second, token) : e;
+}
+
+/* *FAULT is what is wrong where it is denied. */
+static enum err
+judge(const struct token_keys *keys, const struct segments *s, int64_t now_s, struct claims *out,
+    enum token_fault *fault)
+{
+	enum err e;
+
+	*fault = TOKEN_HEADER;
+	if ((e = check_header(s->token, (size_t)(s->payload - 1 - s->token))) != ERR_OK)
 		return e;
-	if ((e = check_mac(key, token)) != ERR_OK)
+	*fault = TOKEN_FORGED;
+	if ((e = check_macs(keys, s->token)) != ERR_OK)
 		return e;
-	return check_payload(payload, (size_t)(signature - 1 - payload), now_s, out);
+	*fault = TOKEN_CLAIMS;
+	if ((e = read_segment(s, out)) != ERR_OK)
+		return e;
+	if (claims_hold(out, now_s)) {
+		*fault = TOKEN_GOOD;
+		return ERR_OK;
+	}
+	*fault = now_s < out->expires_s ? TOKEN_EARLY : TOKEN_EXPIRED;
+	return ERR_DENIED;
+}
+
+enum err
+token_verify(
+    const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct claims *out)
+{
+	enum token_fault fault;
+	struct segments s;
+
+	return split(text, len, &s) ? judge(keys, &s, now_s, out, &fault) : ERR_DENIED;
+}
+
+enum err
+token_explain(const struct token_keys *keys, const char *text, size_t len, int64_t now_s,
+    struct claims *out, enum token_fault *fault)
+{
+	struct segments s;
+	enum err e;
+
+	*out = (struct claims){ .issued_s = 0 };
+	*fault = TOKEN_MALFORMED;
+	if (!split(text, len, &s))
+		return ERR_DENIED;
+	e = judge(keys, &s, now_s, out, fault);
+	if (e == ERR_DENIED && *fault == TOKEN_FORGED && read_segment(&s, out) == ERR_SYSTEM)
+		return ERR_SYSTEM;
+	return e;
 }

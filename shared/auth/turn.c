@@ -5,11 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	SHA1_BYTES = 20,
-	CREDENTIAL_SIZE = (SHA1_BYTES + 2) / 3 * 4 + 1,	    /* base64, and the NUL */
-	USERNAME_SIZE = 2 * sizeof("-9223372036854775808"), /* two numbers, a colon, the NUL */
-};
+enum { SHA1_BYTES = 20 };
 
 /* The URLs of the TURN servers (RELAYS), or of the others. */
 static void
@@ -33,37 +29,36 @@ has_stun(const struct turn_settings *t)
 	return false;
 }
 
-static bool
-make_credential(const struct turn_secret *secret, const char *username, char out[CREDENTIAL_SIZE])
+bool
+turn_credential_make(const struct turn_secret *secret, struct user_id user, int64_t now_s,
+    struct turn_credential *out)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 
-	if (HMAC(EVP_sha1(), secret->text, (int)secret->len, (const unsigned char *)username,
-		strlen(username), mac, &len) == NULL ||
+	snprintf(out->username, sizeof(out->username), "%lld:%lld", (long long)now_s + TURN_TTL_S,
+	    (long long)user.v);
+	if (HMAC(EVP_sha1(), secret->text, (int)secret->len, (const unsigned char *)out->username,
+		strlen(out->username), mac, &len) == NULL ||
 	    len != SHA1_BYTES)
 		return false;
-	EVP_EncodeBlock((unsigned char *)out, mac, SHA1_BYTES);
+	EVP_EncodeBlock((unsigned char *)out->credential, mac, SHA1_BYTES);
 	return true;
 }
 
 static void
 write_turn(struct json_writer *w, const struct turn_grant *g, const struct turn_secret *secret)
 {
-	char credential[CREDENTIAL_SIZE];
-	char username[USERNAME_SIZE];
-	int64_t expiry_s = g->now_s + TURN_TTL_S;
+	struct turn_credential c;
 
-	snprintf(
-	    username, sizeof(username), "%lld:%lld", (long long)expiry_s, (long long)g->user.v);
-	if (!make_credential(secret, username, credential)) {
+	if (!turn_credential_make(secret, g->user, g->now_s, &c)) {
 		buf_fail(w->out);
 		return;
 	}
 	jw_object(w, NULL);
 	write_urls(w, g->settings, true);
-	jw_string(w, "username", username);
-	jw_string(w, "credential", credential);
+	jw_string(w, "username", c.username);
+	jw_string(w, "credential", c.credential);
 	jw_object_end(w);
 }
 

@@ -21,6 +21,16 @@ struct turn_grant {
 	int64_t now_s; /* Unix time */
 };
 
+/* A username "EXPIRY:USER" and the credential for it. */
+struct turn_credential {
+	char username[2 * sizeof("-9223372036854775808")];
+	char credential[(20 + 2) / 3 * 4 + 1]; /* 20 bytes in base64 */
+};
+
+/* Makes one under SECRET, good for TURN_TTL_S. False: libcrypto could not. */
+bool turn_credential_make(const struct turn_secret *secret, struct user_id user, int64_t now_s,
+    struct turn_credential *out);
+
 /* Writes the member KEY, a list of W3C's RTCIceServer ("WebRTC: Real-Time Communication in
  * Browsers" 4.2.2): one for all STUN servers, then one for each secret with all TURN servers, a
  * username "EXPIRY:USER" and the credential for it; [] where none is configured. With two secrets a

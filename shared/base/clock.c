@@ -4,24 +4,35 @@
 #include <time.h>
 
 static int64_t
-read_ms(clockid_t which)
+read_us(clockid_t which)
 {
 	struct timespec t = { 0 };
 
 	(void)clock_gettime(which, &t); /* fails only for a clock that does not exist */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 int64_t
 clock_wall_ms(void)
 {
-	return read_ms(CLOCK_REALTIME);
+	static const int64_t last = INT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z */
+	int64_t ms = read_us(CLOCK_REALTIME) / 1000;
+
+	if (ms < 0)
+		return 0;
+	return ms < last ? ms : last;
 }
 
 int64_t
 clock_monotonic_ms(void)
 {
-	return read_ms(CLOCK_MONOTONIC);
+	return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t
+clock_monotonic_us(void)
+{
+	return read_us(CLOCK_MONOTONIC);
 }
 
 /* The last DIGITS decimal digits of V. */

@@ -4,8 +4,11 @@
 
 #include <stdint.h>
 
-int64_t clock_wall_ms(void);	  /* since 1970-01-01 UTC */
+/* Since 1970-01-01 UTC. Of a clock that stands before that or past 9999, the first or the last
+ * moment that clock_rfc3339() can write. */
+int64_t clock_wall_ms(void);
 int64_t clock_monotonic_ms(void); /* since some fixed point; never goes back */
+int64_t clock_monotonic_us(void); /* the same point */
 
 enum { RFC3339_SIZE = sizeof("2026-01-01T00:00:00.000Z") };
 

@@ -1,31 +1,14 @@
 #include "base/heap.h"
 
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
+#include "base/proc.h"
 
 enum {
 	GROWN = 4 << 20, /* bytes: a trim is some milliseconds of work */
 	MOVED = 1 << 20, /* in a second: the burst is not over, and would take it all again */
 };
-
-static int64_t
-resident(void)
-{
-	char text[128];
-	const char *second;
-	size_t len;
-
-	if (file_read("/proc/self/statm", text, sizeof(text) - 1, &len) != ERR_OK)
-		return 0;
-	text[len] = '\0';
-	second = strchr(text, ' ');
-	return second == NULL ? 0 : strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE);
-}
 
 static int64_t
 in_use(void)
@@ -38,7 +21,7 @@ in_use(void)
 bool
 heap_tick(struct heap *h)
 {
-	int64_t now = resident();
+	int64_t now = proc_memory(0);
 	bool calm = llabs(now - h->last) < MOVED;
 	int64_t spare;
 
@@ -53,7 +36,7 @@ heap_tick(struct heap *h)
 	if (spare < h->least + GROWN)
 		return false;
 	(void)malloc_trim(0);
-	h->last = resident();
+	h->last = proc_memory(0);
 	h->least = h->last - in_use();
 	return true;
 }

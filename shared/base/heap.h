@@ -9,7 +9,7 @@ enum { HEAP_CALM_S = 3 };
 /* Of zeros at first. */
 struct heap {
 	int64_t least; /* bytes resident and not in use, at the least so far since the last trim */
-	int64_t last;
+	int64_t last;  /* resident, at the last tick */
 	unsigned calm; /* seconds */
 };
 

@@ -23,6 +23,12 @@ log_open(const char *program, enum log_level least)
 	least_level = least;
 }
 
+void
+log_set_level(enum log_level least)
+{
+	least_level = least;
+}
+
 /* Appends S; false and unchanged where it does not fit with room for the closing brace and newline.
  */
 static int

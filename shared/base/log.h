@@ -25,6 +25,9 @@ struct log_field {
  * the process. */
 void log_open(const char *program, enum log_level least);
 
+/* The least level, from now on. */
+void log_set_level(enum log_level least);
+
 /* Writes EVENT with its FIELDS in one write(2) of at most 1,024 bytes: past that, fields are left
  * out. Text is escaped (RFC 8259) and cut at 200 bytes. Does nothing below the level set; failure
  * to write is ignored. */

@@ -1,6 +1,7 @@
-/* The settings: environment variables, read once at start by both programs. README.md and
- * .env.example say what each is for; the table in config.c is the one place that names its default
- * and its bounds. */
+/* The settings: environment variables, and behind them a settings file; read at start by all
+ * programs, and again on SIGHUP. README.md and .env.example say what each is for; the table in
+ * config.c is the one place that names its default, its bounds, and whether a running program takes
+ * another value. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +9,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/settings_file.h"
 #include "config/turn_settings.h"
 
 enum {
 	CONFIG_TEXT_SIZE = 1024,
-	CONFIG_WHY_SIZE = 256,
+	CONFIG_WHY_SIZE = SETTINGS_WHY_SIZE,
 	SECRET_BYTES_MIN = 32, /* RFC 7518 3.2: as long as the hash */
 	SECRET_BYTES_MAX = 1024,
 };
@@ -27,7 +29,10 @@ struct config {
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];
 	size_t secret_len;
-	char audit_key_file[CONFIG_TEXT_SIZE]; /* empty: "audit.key" in data_dir */
+	char second_file[CONFIG_TEXT_SIZE]; /* empty: "secret.second" in data_dir, if it is there */
+	unsigned char second[SECRET_BYTES_MAX]; /* verifies tokens too, and signs none */
+	size_t second_len;			/* 0: there is none */
+	char audit_key_file[CONFIG_TEXT_SIZE];	/* empty: "audit.key" in data_dir */
 	int token_ttl_s;
 	int session_max_s; /* from the login to the end of the last token renewed from it */
 	int bcrypt_cost;
@@ -39,24 +44,39 @@ struct config {
 	int presence_grace_s;
 	int ring_timeout_s;
 	int call_grace_s;
+	int drain_s; /* from SIGTERM until the last connection is closed */
 	struct turn_settings turn;
 	enum log_level log_level;
 	int visibility;	   /* enum visibility (domain/user.h), which this layer does not see */
 	int doctor_signup; /* enum doctor_signup */
+	bool exposed;	   /* others of this machine may read a secret: the file that it is in */
 };
 
-/* Reads the environment, without the secret: for who signs nothing. ERR_INVALID as below, and for a
- * TELEMED_ name that is no setting. */
+/* Reads the settings, without the secrets that sign: for who signs nothing. ERR_INVALID as below,
+ * and for a TELEMED_ name that is no setting. */
 MUST_USE enum err config_load_settings(struct config *c, char why[CONFIG_WHY_SIZE]);
 
-/* Reads the environment and the secret. ERR_INVALID: WHY is one sentence that names the setting and
+/* Reads the settings and the secrets. ERR_INVALID: WHY is one sentence that names the setting and
  * what it may be. */
 MUST_USE enum err config_load(struct config *c, char why[CONFIG_WHY_SIZE]);
+
+/* Reads all of it again into C, of config_load(), in some small reads of files, and says in one log
+ * line what came of it: "reloaded", with the names of those settings that differ and stay as they
+ * were until the next start; or "reload_refused", with config_load()'s sentence, and then all stays
+ * as it was. The level of the log is set by it as well. False: it was refused. */
+MUST_USE bool config_reload(struct config *c);
+
+/* Says in the log what is not as it should be: that others may read a secret. */
+void config_warn(const struct config *c);
 
 /* After config_load(): keeps the secrets to this process. The environment, which /proc shows, has
  * them no more, and neither it nor its children by fork() leave a core dump or can be looked into
  * by other processes of the same user. */
 void config_hide_secrets(void);
+
+/* How TELEMED_VISIBILITY and TELEMED_DOCTOR_SIGNUP are set, as an operator writes it. Static. */
+const char *config_visibility_name(const struct config *c);
+const char *config_signup_name(const struct config *c);
 
 /* Writes DATA_DIR/NAME into OUT. ERR_TOO_BIG: it does not fit. */
 MUST_USE enum err config_path(const struct config *c, const char *name, char out[CONFIG_TEXT_SIZE]);

@@ -12,6 +12,8 @@ data_paths_find(const struct config *c, struct data_paths *p)
 		{ "telemed.db", p->database },
 		{ "run/store.lock", p->store_lock },
 		{ "run/relay.lock", p->relay_lock },
+		{ "run/run.lock", p->run_lock },
+		{ "run", p->run },
 		{ "run/relay.sock", p->relay },
 		{ "run/auth.sock", p->auth },
 		{ "run/api.sock", p->api },

@@ -7,6 +7,8 @@ struct data_paths {
 	char database[CONFIG_TEXT_SIZE];
 	char store_lock[CONFIG_TEXT_SIZE]; /* see store_open() */
 	char relay_lock[CONFIG_TEXT_SIZE]; /* held by the one relay */
+	char run_lock[CONFIG_TEXT_SIZE];   /* held by who runs all programs (scripts/run) */
+	char run[CONFIG_TEXT_SIZE];	   /* the folder of the sockets and locks */
 	char relay[CONFIG_TEXT_SIZE];	   /* ws-relay listens */
 	char auth[CONFIG_TEXT_SIZE];	   /* fcgi-api's pool for passwords listens */
 	char api[CONFIG_TEXT_SIZE];	   /* its pool for the rest */

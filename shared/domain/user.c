@@ -49,16 +49,16 @@ status_from_name(const char *name)
 }
 
 enum audience
-audience_of(enum visibility v, enum role role, bool pending)
+audience_of(enum visibility v, enum role role, bool hidden)
 {
-	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || pending) ? AUDIENCE_DOCTORS
-									  : AUDIENCE_ALL;
+	return v == VISIBILITY_SCOPED && (role != ROLE_DOCTOR || hidden) ? AUDIENCE_DOCTORS
+									 : AUDIENCE_ALL;
 }
 
 bool
-audience_sees(enum audience audience, enum role role, bool pending)
+audience_sees(enum audience audience, enum role role, bool hidden)
 {
-	return !pending && (audience == AUDIENCE_ALL || role == ROLE_DOCTOR);
+	return !hidden && (audience == AUDIENCE_ALL || role == ROLE_DOCTOR);
 }
 
 static bool
@@ -67,34 +67,59 @@ is_control(uint32_t c)
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
 }
 
+/* Unicode's White_Space, but for what is_control() has of it past ASCII. */
 static bool
-has_control(const char *s, size_t len)
+is_white(uint32_t c)
+{
+	return (c >= 0x09 && c <= 0x0d) || c == ' ' || c == 0xa0 || c == 0x1680 ||
+	       (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* Has S, which is UTF-8, a character that IS says? */
+static bool
+has(const char *s, size_t len, bool (*is)(uint32_t c))
 {
 	uint32_t c = 0;
 	size_t n;
 
 	for (size_t i = 0; i < len; i += n) {
-		if ((n = utf8_decode(s + i, len - i, &c)) == 0 || is_control(c))
+		if ((n = utf8_decode(s + i, len - i, &c)) == 0 || is(c))
 			return true;
 	}
 	return false;
 }
 
+/* Of the LEN bytes at *S what is left without the white space at both ends. */
+static size_t
+trim(const char **s, size_t len)
+{
+	const char *at = *s;
+	size_t end = 0; /* of the last character that is not white */
+	uint32_t c = 0;
+	size_t n;
+
+	while ((n = utf8_decode(at, len, &c)) > 0 && is_white(c)) {
+		at += n;
+		len -= n;
+	}
+	for (size_t i = 0; (n = utf8_decode(at + i, len - i, &c)) > 0; i += n) {
+		if (!is_white(c))
+			end = i + n;
+	}
+	*s = at;
+	return end;
+}
+
 const char *
 name_rule(const char *name, char out[NAME_BYTES_MAX + 1])
 {
-	static const char blank[] = " \t\r\n\f\v";
-	size_t len;
+	size_t len = trim(&name, strlen(name));
 
-	name += strspn(name, blank);
-	len = strlen(name);
-	while (len > 0 && strchr(blank, name[len - 1]) != NULL)
-		len--;
 	if (len == 0)
 		return "must not be empty";
 	if (utf8_count(name, len) > NAME_CHARS_MAX)
 		return "must have at most 100 characters";
-	if (has_control(name, len))
+	if (has(name, len, is_control))
 		return "must not contain control characters";
 	memcpy(out, name, len);
 	out[len] = '\0';
@@ -111,7 +136,7 @@ email_rule(const char *email)
 		return "must have at most 254 bytes";
 	if (at == NULL || at == email || at[1] == '\0' || strchr(at + 1, '@') != NULL)
 		return "must be an address with one @";
-	if (has_control(email, len) || strpbrk(email, " ") != NULL)
+	if (has(email, len, is_control) || has(email, len, is_white))
 		return "must not contain blanks or control characters";
 	return NULL;
 }

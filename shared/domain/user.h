@@ -21,9 +21,18 @@ struct user {
 	struct user_id id;
 	enum role role;
 	enum status status;
-	bool pending; /* a doctor whom no operator has approved yet */
+	bool pending;  /* a doctor whom no operator has approved yet */
+	bool disabled; /* by an operator: cannot log in, and is as nobody to others */
+	int64_t epoch; /* of her sessions: a token of another one is dead */
 	char name[NAME_BYTES_MAX + 1];
 };
+
+/* Is she shown to nobody but herself? */
+static inline bool
+user_is_hidden(const struct user *u)
+{
+	return u->pending || u->disabled;
+}
 
 /* TELEMED_VISIBILITY: does everybody see everybody, or a patient only doctors and herself? */
 enum visibility { VISIBILITY_ALL, VISIBILITY_SCOPED };
@@ -34,10 +43,10 @@ enum audience {
 	AUDIENCE_DOCTORS, /* doctors alone */
 	AUDIENCE__COUNT
 };
-enum audience audience_of(enum visibility v, enum role role, bool pending);
+enum audience audience_of(enum visibility v, enum role role, bool hidden);
 
-/* Is one of ROLE shown to AUDIENCE? A pending doctor is shown to nobody. */
-bool audience_sees(enum audience audience, enum role role, bool pending);
+/* Is one of ROLE shown to AUDIENCE? One who is hidden is shown to nobody. */
+bool audience_sees(enum audience audience, enum role role, bool hidden);
 
 /* The names on the wire and in the database, and back; *_NONE for any other text, NULL included. */
 const char *role_name(enum role r);

@@ -9,12 +9,18 @@
 #include "schema_002.h"
 #include "schema_003.h"
 #include "schema_004.h"
+#include "schema_005.h"
+#include "schema_006.h"
+#include "schema_007.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	schema_001,
 	schema_002,
 	schema_003,
 	schema_004,
+	schema_005,
+	schema_006,
+	schema_007,
 };
 
 enum err

@@ -4,12 +4,19 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 
 /* A user in a live call is BUSY whatever was chosen. */
 #define SHOWN_STATUS                                                                               \
 	"CASE WHEN EXISTS (SELECT 1 FROM call WHERE state <> 'ENDED' AND callee_id = user.id) "    \
 	"OR EXISTS (SELECT 1 FROM call WHERE state <> 'ENDED' AND caller_id = user.id) "           \
 	"THEN 'BUSY' ELSE status END"
+
+/* A user, as read_user() reads her, with STATUS. */
+#define USER(status) "id, role, " status ", name, pending, disabled, epoch"
+
+/* And an account, as read_account() does. */
+#define ACCOUNT USER(SHOWN_STATUS) ", email, password_hash, erased"
 
 /* One party's calls with the other party, the newest first, before the call ?2. */
 #define CALLS_OF(party, peer)                                                                      \
@@ -25,41 +32,53 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_DATA_VERSION] = "PRAGMA data_version",
 	[SQL_USER_INSERT] = "INSERT INTO user (name, email, password_hash, role, created_ms, "
 			    "pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[SQL_USER_BY_EMAIL] = "SELECT id, role, " SHOWN_STATUS
-			      ", name, pending, email, password_hash FROM user WHERE email = ?1",
-	[SQL_USER_BY_ID] = "SELECT id, role, " SHOWN_STATUS
-			   ", name, pending, email, password_hash FROM user WHERE id = ?1",
-	[SQL_USER_OF_SESSION] = "SELECT id, role, " SHOWN_STATUS
-				", name, pending, email, password_hash FROM user WHERE id = ?1 "
+	[SQL_USER_BY_EMAIL] = "SELECT " ACCOUNT " FROM user WHERE email = ?1",
+	[SQL_USER_BY_ID] = "SELECT " ACCOUNT " FROM user WHERE id = ?1",
+	[SQL_USER_OF_SESSION] = "SELECT " ACCOUNT " FROM user WHERE id = ?1 AND epoch = ?3 "
+				"AND NOT disabled "
 				"AND NOT EXISTS (SELECT 1 FROM revocation WHERE session = ?2)",
-	[SQL_USER_SET_STATUS] = "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2",
-	[SQL_ACCOUNTS] = "SELECT id, role, " SHOWN_STATUS
-			 ", name, pending, email, created_ms FROM user WHERE NOT ?1 OR pending "
+	[SQL_USER_SET_STATUS] =
+	    "UPDATE user SET status = ?2 WHERE id = ?1 AND status <> ?2 AND NOT disabled",
+	[SQL_USER_REQUEST] = "UPDATE user SET request = ?2, request_rev = rev WHERE id = ?1",
+	[SQL_ACCOUNTS] = "SELECT " ACCOUNT ", created_ms FROM user WHERE NOT ?1 OR pending "
 			 "ORDER BY id",
 	[SQL_USER_APPROVE] = "UPDATE user SET pending = 0 WHERE id = ?1 AND pending",
-	[SQL_DOCTORS] = "SELECT id, role, " SHOWN_STATUS
-			", name, pending FROM user WHERE role = 'DOCTOR' "
-			"AND NOT pending ORDER BY name COLLATE NOCASE, id",
+	[SQL_USER_DISABLE] = "UPDATE user SET disabled = 1, status = 'OFFLINE' WHERE id = ?1 AND "
+			     "NOT disabled",
+	[SQL_USER_ENABLE] =
+	    "UPDATE user SET disabled = 0 WHERE id = ?1 AND disabled AND NOT erased",
+	[SQL_USER_SET_PASSWORD] = "UPDATE user SET password_hash = ?2 WHERE id = ?1 AND NOT erased",
+	/* What stands in the place of an email is none: nobody can log in or register with it. */
+	[SQL_USER_ERASE] = "UPDATE user SET name = 'Erased', email = 'erased ' || id, "
+			   "password_hash = '', pending = 0, disabled = 1, erased = 1, "
+			   "status = 'OFFLINE' WHERE id = ?1 AND NOT erased",
+	[SQL_DOCTORS] = "SELECT " USER(
+	    SHOWN_STATUS) " FROM user WHERE role = 'DOCTOR' "
+			  "AND NOT pending AND NOT disabled ORDER BY name COLLATE NOCASE, id",
 	/* The rest is for the relay, which works out BUSY from the calls it holds: the status as it
 	   was chosen. */
-	[SQL_USER_ROW] = "SELECT id, role, status, name, pending FROM user WHERE id = ?1",
-	[SQL_LISTED] = "SELECT id, role, status, name, pending FROM user WHERE role = 'DOCTOR' "
-		       "AND status <> 'OFFLINE' "
-		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN (SELECT "
-		       "user_id FROM "
-		       "presence) "
-		       "UNION SELECT id, role, status, name, pending FROM user WHERE id IN "
-		       "(SELECT caller_id FROM call WHERE state <> 'ENDED' "
-		       "UNION SELECT callee_id FROM call WHERE state <> 'ENDED')",
-	[SQL_CHANGES] = "SELECT id, role, status, name, pending, rev FROM user WHERE rev > ?1 "
-			"ORDER BY rev LIMIT ?2",
+	[SQL_USER_ROW] = "SELECT " USER("status") " FROM user WHERE id = ?1",
+	[SQL_LISTED] = "SELECT " USER(
+	    "status") " FROM user WHERE role = 'DOCTOR' "
+		      "AND status <> 'OFFLINE' "
+		      "UNION SELECT " USER("status") " FROM user WHERE id IN (SELECT user_id "
+						     "FROM presence) "
+						     "UNION SELECT " USER(
+							 "status") " FROM user WHERE id IN "
+								   "(SELECT caller_id FROM call "
+								   "WHERE state <> 'ENDED' "
+								   "UNION SELECT callee_id FROM "
+								   "call WHERE state <> 'ENDED')",
+	[SQL_CHANGES] = "SELECT " USER("status") ", rev, CASE WHEN request_rev = rev THEN request "
+						 "END FROM user WHERE rev > ?1 "
+						 "ORDER BY rev LIMIT ?2",
 	[SQL_REVISION] = "SELECT value FROM revision",
 	[SQL_PRESENCE_ADD] =
 	    "INSERT INTO presence SELECT id FROM user WHERE id = ?1 ON CONFLICT DO NOTHING",
 	[SQL_PRESENCE_REMOVE] = "DELETE FROM presence WHERE user_id = ?1",
 	[SQL_PRESENCE_ALL] = "SELECT user_id FROM presence",
-	[SQL_STATUS_IF_OFFLINE] =
-	    "UPDATE user SET status = 'ONLINE' WHERE id = ?1 AND status = 'OFFLINE'",
+	[SQL_STATUS_IF_OFFLINE] = "UPDATE user SET status = 'ONLINE' WHERE id = ?1 AND status = "
+				  "'OFFLINE' AND NOT disabled",
 	[SQL_STATUS_OFFLINE] =
 	    "UPDATE user SET status = 'OFFLINE' WHERE id = ?1 AND status <> 'OFFLINE'",
 	[SQL_CALL_START] = "INSERT INTO call (call_id, caller_id, callee_id, state, started_ms) "
@@ -73,25 +92,57 @@ static const char *const sql[SQL__COUNT] = {
 	[SQL_CALLS_LIVE] =
 	    "SELECT call_id, caller_id, callee_id, state, started_ms, answered_ms FROM call "
 	    "WHERE state <> 'ENDED' ORDER BY answered_ms",
+	[SQL_CALLS] = "SELECT id, call_id, caller_id, callee_id, state, reason, started_ms, "
+		      "answered_ms, ended_ms FROM call WHERE ?1 OR state <> 'ENDED' ORDER BY id",
+	[SQL_CALL_BY_NUMBER] = "SELECT state FROM call WHERE id = ?1",
+	[SQL_ENDING_ADD] = "INSERT INTO call_ending (call) VALUES (?1)",
+	/* What the relay has ended. */
+	[SQL_ENDING_TRIM] = "DELETE FROM call_ending WHERE call IN (SELECT id FROM call WHERE "
+			    "state = 'ENDED')",
+	[SQL_ENDINGS_AFTER] = "SELECT e.id, c.caller_id, c.call_id FROM call_ending AS e "
+			      "JOIN call AS c ON c.id = e.call WHERE e.id > ?1 AND "
+			      "c.state <> 'ENDED' ORDER BY e.id",
 	[SQL_CALLS_OF_CALLER] = CALLS_OF("caller_id", "callee_id"),
 	[SQL_CALLS_OF_CALLEE] = CALLS_OF("callee_id", "caller_id"),
-	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s) VALUES (?1, "
-			       "?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_SESSION_BEGIN] = "INSERT INTO session (session, user_id, began_s, ends_s, source) "
+			      "VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_SESSION_FORGET] = "DELETE FROM session WHERE session = ?1",
+	[SQL_SESSION_EXPIRE] = "DELETE FROM session WHERE session IN (SELECT session FROM session "
+			       "WHERE ends_s <= ?1 LIMIT 16)",
+	[SQL_SESSION_FIND] = "SELECT session, user_id, began_s, ends_s, source FROM session "
+			     "WHERE session = ?1 AND ends_s > ?2",
+	[SQL_SESSIONS] = "SELECT session, user_id, began_s, ends_s, source FROM session "
+			 "WHERE ends_s > ?1 AND (?2 = 0 OR user_id = ?2) "
+			 "ORDER BY user_id, began_s, session",
+	[SQL_SESSIONS_FORGET] = "DELETE FROM session WHERE ?1 = 0 OR user_id = ?1",
+	[SQL_EPOCH] = "UPDATE user SET epoch = max(epoch + 1, ?2) WHERE ?1 = 0 OR id = ?1",
+	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s, request) "
+			       "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
 	[SQL_SESSION_TRIM] = "DELETE FROM revocation WHERE id IN (SELECT id FROM revocation WHERE "
 			     "expires_s <= ?1 LIMIT 16)",
 	[SQL_SESSION_CHECK] = "SELECT 1 FROM revocation WHERE session = ?1",
 	[SQL_SESSIONS_AFTER] =
-	    "SELECT id, user_id, session FROM revocation WHERE id > ?1 ORDER BY id",
+	    "SELECT id, user_id, session, request FROM revocation WHERE id > ?1 ORDER BY id",
 	[SQL_SESSION_LAST] =
 	    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revocation'",
+	[SQL_DRAIN_GET] = "SELECT number, active FROM drain",
+	[SQL_DRAIN_ORDER] = "UPDATE drain SET number = number + 1, active = ?1",
 	[SQL_ATTEMPT_GET] = "SELECT free_ms FROM auth_attempt WHERE bucket = ?1",
 	[SQL_ATTEMPT_PUT] = "INSERT INTO auth_attempt (bucket, free_ms) VALUES (?1, ?2) "
 			    "ON CONFLICT DO UPDATE SET free_ms = excluded.free_ms",
 	[SQL_ATTEMPT_FORGET] = "DELETE FROM auth_attempt WHERE bucket = ?1",
-	[SQL_ATTEMPT_TRIM] =
+	/* A bucket of logins ends with the email, in lower case (store_attempt.h). */
+	[SQL_ATTEMPT_FORGET_EMAIL] = "DELETE FROM auth_attempt WHERE bucket LIKE 'login %' AND "
+				     "substr(bucket, -length(?1) - 1) = ' ' || lower(?1)",
+	[SQL_ATTEMPT_TRIM_OLD] =
 	    "DELETE FROM auth_attempt WHERE bucket IN "
-	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 "
-	    "OR (SELECT count(*) FROM auth_attempt) > ?2 ORDER BY free_ms LIMIT 16)",
+	    "(SELECT bucket FROM auth_attempt WHERE free_ms <= ?1 ORDER BY free_ms LIMIT 16)",
+	[SQL_ATTEMPT_COUNT] = "SELECT count(*) FROM auth_attempt",
+	[SQL_ATTEMPT_TRIM_SHARE] =
+	    "DELETE FROM auth_attempt WHERE bucket IN "
+	    "(SELECT bucket FROM auth_attempt WHERE bucket >= ?1 AND bucket < ?2 AND "
+	    "(SELECT count(*) FROM auth_attempt WHERE bucket >= ?1 AND bucket < ?2) > ?3 "
+	    "ORDER BY free_ms LIMIT 16)",
 	[SQL_AUDIT_INSERT] =
 	    "INSERT INTO audit (seq, at_ms, event, outcome, user_id, peer_id, call, "
 	    "left_out, source, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -103,7 +154,22 @@ static const char *const sql[SQL__COUNT] = {
 	    "INSERT INTO audit_base VALUES (1, ?1, ?2, ?3) ON CONFLICT DO UPDATE "
 	    "SET seq = excluded.seq, mac = excluded.mac, seal = excluded.seal",
 	[SQL_AUDIT_DROP] = "DELETE FROM audit WHERE seq <= ?1",
+	[SQL_TALLY] =
+	    "SELECT count(*) FILTER (WHERE role = 'PATIENT' AND NOT disabled), "
+	    "count(*) FILTER (WHERE role = 'DOCTOR' AND NOT disabled AND NOT pending), "
+	    "count(*) FILTER (WHERE pending AND NOT disabled), "
+	    "count(*) FILTER (WHERE disabled AND NOT erased), count(*) FILTER (WHERE erased), "
+	    "(SELECT count(*) FROM session WHERE ends_s > ?1), (SELECT count(*) FROM presence), "
+	    "(SELECT count(*) FROM call WHERE state = 'RINGING'), "
+	    "(SELECT count(*) FROM call WHERE state = 'ACTIVE'), "
+	    "(SELECT coalesce(max(seq), (SELECT seq FROM audit_base), 0) FROM audit) FROM user",
 };
+
+static bool
+is_busy(int rc)
+{
+	return (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+}
 
 enum err
 sql_outcome(struct store *s, int rc, const char *what)
@@ -123,10 +189,10 @@ sql_outcome(struct store *s, int rc, const char *what)
 	/* sqlite3_errmsg() can quote data; the code cannot. */
 	LOG(LOG_ERROR, "store_failed", F_STR("what", what),
 	    F_INT("sqlite", sqlite3_extended_errcode(s->db)), F_STR("means", sqlite3_errstr(rc)));
-	switch (rc & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
+	metric_add(is_busy(rc) ? METRIC_STORE_BUSY : METRIC_STORE_FAILURES, 0, 1);
+	if (is_busy(rc))
 		return ERR_BUSY;
+	switch (rc & 0xff) {
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return ERR_INVALID;

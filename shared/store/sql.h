@@ -18,8 +18,13 @@ enum statement {
 	SQL_USER_ROW,
 	SQL_USER_OF_SESSION,
 	SQL_USER_SET_STATUS,
+	SQL_USER_REQUEST,
 	SQL_ACCOUNTS,
 	SQL_USER_APPROVE,
+	SQL_USER_DISABLE,
+	SQL_USER_ENABLE,
+	SQL_USER_SET_PASSWORD,
+	SQL_USER_ERASE,
 	SQL_DOCTORS,
 	SQL_LISTED,
 	SQL_CHANGES,
@@ -34,27 +39,45 @@ enum statement {
 	SQL_CALL_END,
 	SQL_CALL_LAST,
 	SQL_CALLS_LIVE,
+	SQL_CALLS,
+	SQL_CALL_BY_NUMBER,
+	SQL_ENDING_ADD,
+	SQL_ENDING_TRIM,
+	SQL_ENDINGS_AFTER,
 	SQL_CALLS_OF_CALLER,
 	SQL_CALLS_OF_CALLEE,
+	SQL_SESSION_BEGIN,
+	SQL_SESSION_FORGET,
+	SQL_SESSION_EXPIRE,
+	SQL_SESSION_FIND,
+	SQL_SESSIONS,
+	SQL_SESSIONS_FORGET,
+	SQL_EPOCH,
 	SQL_SESSION_REVOKE,
 	SQL_SESSION_TRIM,
 	SQL_SESSION_CHECK,
 	SQL_SESSIONS_AFTER,
 	SQL_SESSION_LAST,
+	SQL_DRAIN_GET,
+	SQL_DRAIN_ORDER,
 	SQL_ATTEMPT_GET,
 	SQL_ATTEMPT_PUT,
 	SQL_ATTEMPT_FORGET,
-	SQL_ATTEMPT_TRIM,
+	SQL_ATTEMPT_TRIM_OLD,
+	SQL_ATTEMPT_COUNT,
+	SQL_ATTEMPT_TRIM_SHARE,
+	SQL_ATTEMPT_FORGET_EMAIL,
 	SQL_AUDIT_INSERT,
 	SQL_AUDIT_TAIL,
 	SQL_AUDIT_BASE,
 	SQL_AUDIT_AFTER,
 	SQL_AUDIT_SET_BASE,
 	SQL_AUDIT_DROP,
+	SQL_TALLY,
 	SQL__COUNT
 };
 
-/* The audit trail, as one connection writes it (store_audit.c). */
+/* The audit trail, as one connection writes it (store_audit.c; store_audit_read.c reads it). */
 struct trail {
 	char *key_path;
 	char *head_path;
@@ -65,7 +88,8 @@ struct trail {
 	bool writing;		    /* it has a line */
 	bool head_is_fresh;	    /* the file was missing, or not ours */
 	struct audit_mark last;	    /* the last line */
-	int64_t told[AUDIT__COUNT]; /* of left_out, in its lines */
+	int64_t more[AUDIT__COUNT]; /* left out in it */
+	int64_t told[AUDIT__COUNT]; /* of both, in its lines */
 };
 
 struct store {
@@ -94,8 +118,17 @@ enum err sql_outcome(struct store *s, int rc, const char *what);
 MUST_USE enum err store_lock(struct store *s);
 void store_unlock(struct store *s);
 
-/* For store_end(), after the commit or the rollback and under the lock. Both take NULL. */
-void trail_end(struct trail *t, enum err outcome);
+/* The mark of what was archived, before the first line where nothing was. ERR_INVALID: it is not
+ * one of ours, and *OUT what it says. And the last line that stands in the database. */
+MUST_USE enum err trail_read_base(
+    struct store *s, const struct audit_key *key, struct audit_mark *out);
+MUST_USE enum err trail_read_tail(
+    struct store *s, const struct audit_key *key, struct audit_mark *out);
+
+/* For store_end(), after the commit or the rollback: trail_end() under the lock, and where it says
+ * that it has written the head, trail_sync() without. All take NULL. */
+bool trail_end(struct trail *t, enum err outcome);
+void trail_sync(const struct trail *t);
 void trail_free(struct trail *t);
 
 /* Is there a schema that migrate() can begin with? Writes nothing. ERR_TOO_NEW; ERR_INVALID: a

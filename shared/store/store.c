@@ -10,21 +10,28 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "store/sql.h"
 
 enum { WAL_BYTES_MAX = 4 << 20 };
 
-enum err
-store_lock(struct store *s)
+/* Takes the lock between processes, within WAIT_MS. */
+static enum err
+lock_within(struct store *s, int wait_ms)
 {
-	int64_t deadline = clock_monotonic_ms() + STORE_BUSY_MS;
+	int64_t deadline = clock_monotonic_ms() + wait_ms;
 	struct timespec nap = { .tv_nsec = 100000 };
+	bool waits = false;
 
 	while (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return ERR_SYSTEM;
+		if (!waits)
+			metric_add(METRIC_STORE_LOCK_WAITS, 0, 1);
+		waits = true;
 		if (clock_monotonic_ms() >= deadline) {
-			LOG(LOG_WARN, "store_lock_timeout", F_INT("ms", STORE_BUSY_MS));
+			metric_add(METRIC_STORE_BUSY, 0, 1);
+			LOG(LOG_WARN, "store_lock_timeout", F_INT("ms", wait_ms));
 			return ERR_BUSY;
 		}
 		nanosleep(&nap, NULL);
@@ -32,6 +39,12 @@ store_lock(struct store *s)
 			nap.tv_nsec *= 2;
 	}
 	return ERR_OK;
+}
+
+enum err
+store_lock(struct store *s)
+{
+	return lock_within(s, STORE_BUSY_MS);
 }
 
 void
@@ -211,6 +224,7 @@ store_begin(struct store *s)
 enum err
 store_end(struct store *s, enum err so_far)
 {
+	bool wrote_head;
 	enum err e = so_far;
 
 	if (e == ERR_OK)
@@ -219,7 +233,38 @@ store_end(struct store *s, enum err so_far)
 	if (e != ERR_OK && !sqlite3_get_autocommit(s->db) &&
 	    sql_run(s, sql_get(s, SQL_ROLLBACK)) != ERR_OK)
 		LOG0(LOG_ERROR, "store_rollback_failed");
-	trail_end(s->trail, e);
+	wrote_head = trail_end(s->trail, e);
+	store_unlock(s);
+	if (wrote_head) /* who is told of the line may take it that the head tells of it as well */
+		trail_sync(s->trail);
+	return e;
+}
+
+/* Under the lock: SQLite's own, which a program may hold that does not know of ours; and what the
+ * database has become meanwhile. */
+static enum err
+try_to_write(struct store *s)
+{
+	enum err e = sql_run(s, sql_get(s, SQL_BEGIN));
+	enum err end;
+
+	if (e != ERR_OK)
+		return e;
+	e = migrate_check(s);
+	end = sql_run(s, sql_get(s, SQL_ROLLBACK));
+	return e == ERR_OK ? end : e;
+}
+
+enum err
+store_probe(struct store *s, int wait_ms)
+{
+	enum err e = lock_within(s, wait_ms);
+
+	if (e != ERR_OK)
+		return e;
+	sqlite3_busy_timeout(s->db, wait_ms);
+	e = try_to_write(s);
+	sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
 	store_unlock(s);
 	return e;
 }

@@ -16,7 +16,7 @@ struct store; /* one connection to the database; never shared by threads, never 
 	       */
 
 enum {
-	STORE_SCHEMA_VERSION = 4, /* the newest migration */
+	STORE_SCHEMA_VERSION = 7, /* the newest migration */
 	STORE_BUSY_MS = 2000,	  /* the longest wait for another writer */
 };
 
@@ -46,6 +46,11 @@ MUST_USE enum err store_begin(struct store *s);
 
 /* Commits where SO_FAR is ERR_OK, else rolls back. Returns SO_FAR, or why the commit failed. */
 MUST_USE enum err store_end(struct store *s, enum err so_far);
+
+/* Could S be written to now? Takes what a writer takes, waiting WAIT_MS at most for each of two
+ * locks, and writes nothing; for a health check. ERR_BUSY: another writer holds on to it.
+ * ERR_TOO_NEW: a newer program has migrated the database meanwhile. */
+MUST_USE enum err store_probe(struct store *s, int wait_ms);
 
 /* Did the last statement that wrote change a row? */
 bool store_wrote(const struct store *s);

@@ -19,6 +19,8 @@ bool store_audit_is_hopeless(enum err e);
 /* What is to be recorded. */
 struct audit_entry {
 	enum audit_event event;
+	int64_t at_ms;	     /* when, on the wall clock; 0: now, as it is written */
+	int64_t left_out;    /* events of its kind before it that nothing was kept of */
 	const char *outcome; /* AUDIT_WORD_MAX of A-Z a-z 0-9 _ at most */
 	struct user_id user;
 	struct user_id peer;
@@ -28,7 +30,8 @@ struct audit_entry {
 };
 
 /* How many lines one can bring about without having done anything that lasts. What is past it is
- * counted in the next line of its kind that this process writes. */
+ * counted in the next line of its kind that this process writes, as what an entry's LEFT_OUT says
+ * is. */
 enum {
 	AUDIT_REFUSALS_BURST = 20, /* AUDIT_LOGIN_FAILED, _LIMITED, _DENIED, of one user, or of one
 				      network where nobody has logged in */
@@ -40,10 +43,11 @@ enum {
 };
 
 /* In a transaction: adds a line, which the commit makes lasting and the head's file behind it
- * tells of. */
+ * tells of. ERR_SYSTEM, also where what ENTRY holds cannot stand in a line (logged). */
 MUST_USE enum err store_audit_add(struct store *s, const struct audit_entry *entry, int64_t now_ms);
 
-/* The same in a transaction of its own. */
+/* The same in a transaction of its own; but where there would be no line, it is counted without
+ * one, and without the writers' lock. */
 MUST_USE enum err store_audit_note(struct store *s, const struct audit_entry *entry);
 
 /* The mark behind which the lines begin: what was archived last, or before the first line, sealed.
@@ -53,11 +57,19 @@ MUST_USE enum err store_audit_base(struct store *s, struct audit_sealed *out);
 /* The last line that the database says was archived, whoever made it say so; 0: none was. */
 MUST_USE enum err store_audit_archived(struct store *s, int64_t *out);
 
-/* In a transaction: the lines up to LAST are in an archive, and leave the database; a line says so,
- * with SOURCE. *OUT is the mark that ends the archive. ERR_CONFLICT: they are not there, or not
- * that many any more. */
-MUST_USE enum err store_audit_archive(
-    struct store *s, const struct audit_mark *last, const char *source, struct audit_sealed *out);
+/* M, a line's, as the end of an archive. ERR_SYSTEM: no memory. */
+MUST_USE enum err store_audit_seal(
+    const struct store *s, const struct audit_mark *m, struct audit_sealed *out);
+
+/* In a transaction: the lines behind FROM up to TO are in an archive, and leave the database, which
+ * begins behind TO then. ERR_CONFLICT: it does not begin behind FROM, or TO does not stand there.
+ */
+MUST_USE enum err store_audit_drop(
+    struct store *s, const struct audit_mark *from, const struct audit_mark *to);
+/* The last line that stands in the database, or the last that was archived; *OUT is of 0 where
+ * there was never one. Whether it is whole is not looked at. */
+MUST_USE enum err store_audit_last(struct store *s, struct audit_mark *out);
+
 
 /* Reading, for store_open_reader(). Both hold one state of the database until
  * store_audit_reading_end(). */

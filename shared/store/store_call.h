@@ -1,4 +1,5 @@
-/* Calls: written by the relay alone. A live call is found by its caller, who has at most one. */
+/* Calls: written by the relay alone; an operator can ask it to end one. A live call is found by its
+ * caller, who has at most one. */
 #pragma once
 
 #include "domain/call.h"
@@ -36,6 +37,32 @@ MUST_USE enum err store_call_last(
 typedef enum err call_record_fn(void *context, const struct call_record *c);
 MUST_USE enum err store_calls_of(struct store *s, struct user_id user, enum role role,
     int64_t before, int max, call_record_fn *fn, void *context);
+
+/* A call as an operator sees it. */
+struct call_entry {
+	int64_t number; /* the database's own */
+	struct call_row row;
+	enum call_reason reason;
+	int64_t ended_ms; /* 0: not yet */
+};
+
+/* Gives FN the live calls, or ALL there were, the oldest first. FN's failure ends it and is
+ * returned.
+ */
+typedef enum err call_entry_fn(void *context, const struct call_entry *c);
+MUST_USE enum err store_calls(struct store *s, bool all, call_entry_fn *fn, void *context);
+
+/* How the call NUMBER stands. ERR_NOT_FOUND: there is none. */
+MUST_USE enum err store_call_state(struct store *s, int64_t number, enum call_state *out);
+
+/* In a transaction: the relay is to end the call NUMBER, which is there, when it looks. */
+MUST_USE enum err store_call_want_end(struct store *s, int64_t number);
+
+/* Gives FN the caller and the id of each live call that was to be ended since *LAST, and moves
+ * *LAST on. FN's failure ends it and is returned. */
+typedef enum err call_ending_fn(void *context, struct user_id caller, const char *call_id);
+MUST_USE enum err store_calls_to_end(
+    struct store *s, int64_t *last, call_ending_fn *fn, void *context);
 
 /* Gives every live call to FN, whose failure ends it and is returned. */
 typedef enum err call_fn(void *context, const struct call_row *c);

@@ -29,7 +29,7 @@ def test_lists_accounts_by_id(stack):
     (d,), (p,) = ([u for u in got if u["id"] == who.id] for who in (doctor, patient))
     assert d.pop("createdAt").endswith("Z") and p.pop("createdAt").endswith("Z")
     assert d == {"id": doctor.id, "name": 'Dr. "É" \\', "email": f"user{stack.users - 1}@example.org", "role": "DOCTOR",
-                 "status": "OFFLINE", "pending": True}
+                 "status": "OFFLINE", "pending": True, "disabled": False, "erased": False}
     assert p["pending"] is False and p["role"] == "PATIENT"
     pending = users(stack, "--pending")
     assert doctor.id in [u["id"] for u in pending] and patient.id not in [u["id"] for u in pending]

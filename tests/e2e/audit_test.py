@@ -208,7 +208,8 @@ def test_a_wrong_command_line(stack, words):
 
 
 def test_where_there_is_no_trail(stack, tmp_path):
-    assert admin(tmp_path, "verify").returncode == 66
+    got = admin(tmp_path, "verify")
+    assert got.returncode == 66 and f"no database in {tmp_path} " in got.stderr
     assert admin(stack.data, "verify", tmp_path / "no-archive").returncode == 66
     (tmp_path / "telemed.db").write_bytes(os.urandom(9000))
     assert admin(tmp_path, "verify").returncode == 74

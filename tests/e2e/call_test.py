@@ -266,6 +266,7 @@ async def third_parties(stack, p, d):
             await assert_no_call(outsider, "signal", to=to, signalType="answer", sdpOrIce="x")
         await assert_no_call(outsider, "call_accept", callId="c1")
         await assert_no_call(outsider, "call_reject", callId="c1")
+        await assert_no_call(outsider, "call_resume", callId="c1")
         for client in (p, d):
             await assert_no_call(client, "signal", to=outsider.user, signalType="offer", sdpOrIce="x")
         assert outsider.count("signal") == 0
@@ -285,6 +286,27 @@ async def test_third_parties_change_nothing(stack):
     await d.send("call_end")
     await p.wait("call_end")
     await assert_free(p, d)
+
+
+async def test_a_call_id_is_the_callers_own(stack):
+    """Another may give her call the same, at the same time, and each ends her own with it; so may the same caller, later."""
+    (p, d), (q, e) = await both(stack), await both(stack)
+    for _ in range(2):
+        await ring(p, d, "the-same")
+        await ring(q, e, "the-same")
+        for doctor in (d, e):
+            await doctor.send("call_accept", callId="the-same", id="a")
+            await doctor.wait("ack")
+        await p.send("call_end", callId="the-same")
+        assert await d.wait("call_end") == call_end(p.user, "hangup", "the-same")
+        await q.barrier()
+        assert q.count("call_end") == e.count("call_end")
+        await assert_no_call(p, "call_end", callId="the-same")
+        await assert_no_call(d, "call_accept", callId="the-same")
+        await q.send("call_end", callId="the-same")
+        assert await e.wait("call_end") == call_end(q.user, "hangup", "the-same")
+        await q.wait("call_end")
+        await p.wait("call_end")
 
 
 async def test_it_rings_on_all_the_doctors_connections_and_one_answers(stack):

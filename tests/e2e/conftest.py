@@ -28,3 +28,6 @@ def pytest_pyfunc_call(pyfuncitem):
 def pytest_runtest_logreport(report):
     if report.when == "call" or not report.passed:
         print(f"\n{'not ok' if report.failed else 'ok'} - {report.nodeid.split('::', 1)[-1]}{' # skip' if report.skipped else ''}")
+        for line in report.capstdout.splitlines():
+            if line.startswith("# "):  # what a test tells of how it went
+                print(line)

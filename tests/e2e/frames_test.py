@@ -1,12 +1,13 @@
 """RFC 6455 as it comes over the wire: fragments, control frames, sizes, text that is none, and what breaks the rules."""
 
 import json
+import socket
 import struct
 import time
 
 import pytest
-from stack import PATIENCE, Stack
-from wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Closed, Wire, fragments, frame, question
+from stack import PATIENCE, Stack, wait_until
+from wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, Closed, Wire, fragments, frame, head, question
 
 LIMIT = 64 << 10
 
@@ -335,6 +336,42 @@ def test_what_comes_after_a_close_is_not_handled(stack, user, first, late):
         with Wire.open(user) as again:
             again.send(frame(json.dumps({"type": "chat", "to": listener.id, "data": {"message": "in time"}})))
             assert other.next(type="chat")["data"]["message"] == "in time"
+
+
+HANGING_UP = {
+    "at once": b"",
+    "in a frame's header": frame(question("x"))[:1],
+    "in its payload": frame(question("x"))[:20],
+    "between two fragments": frame(b"{", TEXT, False),
+    "in a close frame": frame(struct.pack("!H", 1000), CLOSE)[:3],
+    "with a megabyte on its way": frame(question("x")) * 5000,
+}
+
+
+@pytest.mark.parametrize("door", ["lighttpd", "relay"])
+def test_who_hangs_up_is_gone_and_nobody_else_is(stack, door):
+    """At once, by the relay's own door. lighttpd 1.4.69 reads no further where an end comes with the last bytes, and notices with
+    what is written next: a ping at the latest."""
+    to = stack.port if door == "lighttpd" else stack.relay_socket
+    with Wire.open(stack.patient()) as well:
+        wait_until(lambda: stack.metric("telemed_connections") == 1, "those of other tests to be gone", 60)
+        for how in ("half_closed", "closed", "reset"):
+            user = stack.patient()
+            wires = [Wire(to) for _ in HANGING_UP]
+            for wire, sent in zip(wires, HANGING_UP.values()):
+                assert wire.ask(head(f"/ws?token={user.token}"))[0] == 101
+                try:
+                    wire.send(sent)
+                    if how == "half_closed":
+                        wire.socket.shutdown(socket.SHUT_WR)
+                except ConnectionError:
+                    pass
+            for wire in wires:
+                if how == "reset":
+                    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                wire.socket.close()
+        wait_until(lambda: stack.metric("telemed_connections") == 1, "all of them to be gone", 60)
+        assert well.is_open()
 
 
 def long_form(payload, size, opcode=TEXT):

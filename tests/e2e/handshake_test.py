@@ -74,6 +74,50 @@ def test_chooses_no_subprotocol_where_its_own_is_not_offered(door, patient):
     assert "sec-websocket-protocol" not in headers
 
 
+LISTS = {
+    # Instead of the line of this name: one that says the same.
+    "Connection": ["Connection: keep-alive, Upgrade", "Connection: upgrade", "Connection:Upgrade", "Connection: \tUPGRADE \t"],
+    "Upgrade": ["Upgrade: WebSocket", "Upgrade: websocket, foo", "Upgrade: foo,websocket", "UPGRADE: websocket"],
+    "Sec-WebSocket-Protocol": ["Sec-WebSocket-Protocol: ", "Sec-WebSocket-Protocol: ,,, ;\"()", "Sec-WebSocket-Protocol: bearer.",
+                               "Sec-WebSocket-Protocol: " + ",".join(f"p{i}" for i in range(200))],
+    "Nothing": ["Content-Length: 0", "Cookie: token=x", "X: " + "x" * 3000],
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_header_lists_are_read_as_lists(door, patient, name):
+    for line in LISTS[name]:
+        headers = admitted(door, head(f"/ws?token={patient.token}", line, without=[name]))
+        assert "sec-websocket-protocol" not in headers
+    for line in ("Sec-WebSocket-Protocol: telemed.v1, telemed.v1", "Sec-WebSocket-Protocol:\t x ,\ttelemed.v1"):
+        assert admitted(door, head(f"/ws?token={patient.token}", line))["sec-websocket-protocol"] == "telemed.v1"
+
+
+@pytest.mark.parametrize("offer", ["permessage-deflate", "permessage-deflate; client_max_window_bits", "x-webkit-deflate-frame",
+                                   "x; y=1; z=\"2\", permessage-deflate", ","])
+def test_takes_no_extension(door, patient, offer):
+    """RFC 6455 9: so each of the reserved bits is a breach."""
+    assert "sec-websocket-extensions" not in admitted(door, head(f"/ws?token={patient.token}", f"Sec-WebSocket-Extensions: {offer}"))
+
+
+def test_other_spellings_of_the_path_that_lighttpd_undoes(stack, patient):
+    for path in ("//ws", "/./ws", "/x/../ws", "/%77s", f"http://127.0.0.1:{stack.port}/ws"):
+        admitted(stack.port, head(f"{path}?token={patient.token}", f"Host: 127.0.0.1:{stack.port}", without=["Host"]))
+    admitted(stack.port, head(f"/ws?%74oken={patient.token}"))
+    for path in ("/ws;x", "/ws%2f", "/ws%3f", "/ws."):
+        refused(stack.port, head(f"{path}?token={patient.token}"), 404, "not_found")
+
+
+def test_other_names_for_the_token_are_none(door, patient):
+    for query in ("TOKEN={}", "token[]={}", "a=b;token={}", "xtoken={}", "?token={}", "token", "access_token={}"):
+        refused(door, head("/ws?" + query.format(patient.token)), 401, "unauthenticated")
+    for query in ("token=+{}", "token={}%20", "token=%20{}", "token={};", "token=\"{}\""):
+        refused(door, head("/ws?" + query.format(patient.token)), 401, "invalid_token")
+    for line in ("Cookie: token={}", "X-Authorization: Bearer {}", "Authorization: {}", "Authorization: Token {}", "Authorization: Bearer"):
+        refused(door, head("/ws", line.format(patient.token)), 401, "unauthenticated")
+    admitted(door, head("/ws", f"Authorization: BEARER   {patient.token}"))
+
+
 async def test_a_client_library_gets_in_each_way(stack, patient):
     ways = [dict(uri=f"{stack.ws}?token={patient.token}"),
             dict(uri=stack.ws, extra_headers={"Authorization": f"Bearer {patient.token}"}),
@@ -132,6 +176,10 @@ def test_with_two_tokens_400(door, patient):
     for request in (head(f"/ws?token={token}&token={token}"),
                     head(f"/ws?token={token}", f"Authorization: Bearer {token}"),
                     head(f"/ws?token={token}", f"Sec-WebSocket-Protocol: bearer.{token}"),
+                    head(f"/ws?token=&token={token}"),
+                    head("/ws", f"Authorization: Bearer {token}", f"Authorization: Bearer {token}"),
+                    head("/ws", f"Authorization: Bearer {token}, Bearer {token}"),
+                    head("/ws", f"Authorization: Basic YTpi, Bearer {token}"),
                     head("/ws", f"Sec-WebSocket-Protocol: bearer.{token}, bearer.{token}")):
         refused(door, request, 400, "invalid_request")
 
@@ -194,7 +242,7 @@ def test_other_addresses_404(door, patient):
 
 
 def test_other_methods_405(door, patient):
-    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
         request = head(f"/ws?token={patient.token}", "Content-Length: 0", method=method)
         headers = refused(door, request, 405, "method_not_allowed")
         assert headers["allow"] == "GET"
@@ -223,7 +271,8 @@ def test_a_plain_get_426(door, patient):
 
 
 def test_another_version_426(door, patient):
-    for version in ([], ["Sec-WebSocket-Version: 8"], ["Sec-WebSocket-Version: 14"], ["Sec-WebSocket-Version: "]):
+    for version in ([], *([f"Sec-WebSocket-Version: {v}"] for v in ("8", "0", "14", "", "013", "+13", "13.0", "13, 8", "8, 13", "0xd")),
+                    ["Sec-WebSocket-Version: 8", "Sec-WebSocket-Version: 14"]):
         request = head(f"/ws?token={patient.token}", *version, without=["Sec-WebSocket-Version"])
         headers = refused(door, request, 426, "upgrade_required")
         assert headers["sec-websocket-version"] == "13"
@@ -231,7 +280,8 @@ def test_another_version_426(door, patient):
 
 def test_a_bad_key_400(door, patient):
     for key in ([], ["AAAA"], ["dGhlIHNhbXBsZSBub25jZQ"], ["dGhlIHNhbXBsZSBub25jZR=="], ["dGhlIHNhbXBsZSBub25jZSE="], ["!" * 24],
-                ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="]):
+                ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], ["dGhlIHNhbXBsZSBub25jZQ== x"], ["dGhl IHNhbXBsZSBub25jZQ=="],
+                ["dGhlIHNhbXBsZSBub25jZQ%3d%3d"], ["dGhlIHNhbXBsZSBub25j-_=="], ["x" * 5000]):
         lines = [f"Sec-WebSocket-Key: {k}" for k in key]
         refused(door, head(f"/ws?token={patient.token}", *lines, without=["Sec-WebSocket-Key"]), 400, "invalid_request")
 

@@ -106,7 +106,7 @@ refuses name '101 emoji' "$(times 101 $emoji)" n3@example.org password
 takes name '100 characters with blanks around them' "  $(times 100 a)   " n5@example.org password
 json 'b["user"]["name"] == "a" * 100'
 ok 'name: is trimmed'
-for name in '' '   ' 'a\u0001' 'a\u001b[31m' 'a\nb' 'a\tb' 'a\u007f' 'a\u0085b' 'a\u009f'; do
+for name in '' '   ' '\u00a0 \u3000' 'a\u2028b' 'a\u0001' 'a\u001b[31m' 'a\nb' 'a\tb' 'a\u007f' 'a\u0085b' 'a\u009f'; do
 	refuses name "'$name'" "$name" n3@example.org password
 done
 domain=@$(times 250 d)
@@ -115,7 +115,10 @@ refuses email '255 bytes' A "abcd$domain" password
 domain=@$(times 124 é)x # 250 bytes as well
 takes email '254 bytes in half as many letters' A "abc${domain}y" password
 refuses email '255 bytes in half as many letters' A "abc${domain}yz" password
-for email in '' a @ @example.org a@ a@b@c 'a b@example.org' 'a\n@example.org' 'a\u007f@example.org'; do
+takes name '1 character with blanks of Unicode around it' '\u3000\u00a0 b \u2003' n6@example.org password
+json 'b["user"]["name"] == "b"'
+ok 'name: is trimmed of these too'
+for email in '' a @ @example.org a@ a@b@c 'a b@example.org' 'a\u00a0b@example.org' 'n1@example.org\u3000' ' n1@example.org' 'a\n@example.org' 'a\u007f@example.org'; do
 	refuses email "'$email'" A "$email" password
 done
 takes password '8 bytes' A p1@example.org 12345678

@@ -32,16 +32,19 @@ done
 as "$dora" GET /doctors
 expect 200 && [ "$(field .doctors.0.status)" = OFFLINE ]
 ok 'the list is answered'
-is_ready
-ok 'it is ready to be read'
+rest GET /readyz
+[ "$status" = 503 ] && json 'b["checks"] == {"database": "ok", "disk": "full", "relay": "ok"}'
+ok 'it is not ready, and says why'
 [ "$(state)" = "$before" ]
 ok 'nothing has been written by halves'
 [ "$(audit list)" = "$trail" ] && audit verify >/dev/null
 ok 'what was refused is not in the trail, which is whole'
 rm "$work/data/ballast"
+wait_for 20 is_ready
+ok 'when there is room again it is ready'
 as "$dora" POST /doctors/status '{"status":"ONLINE"}'
 expect 200
-ok 'when there is room again a status is set'
+ok 'and a status is set'
 register PATIENT paul
 expect 201
 ok 'and a patient registers'

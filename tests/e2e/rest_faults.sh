@@ -56,8 +56,9 @@ ok 'writes are refused'
 detail=$(reads 24)
 [ "$detail" = '24 200' ]
 ok 'reads are answered'
-is_ready
-ok 'it is ready to be read'
+rest GET /readyz
+[ "$status" = 503 ] && json 'b["checks"] == {"database": "locked", "disk": "ok", "relay": "ok"}'
+ok 'it is not ready, and says why'
 # Three writes wait; the list is there before any of them is answered.
 overtaken() {
 	: >"$work/waiting"
@@ -88,6 +89,9 @@ ok 'behind a writer of ours that hangs, writes are refused'
 detail=$(reads 24)
 [ "$detail" = '24 200' ]
 ok 'reads are answered there too'
+rest GET /readyz
+[ "$status" = 503 ] && json 'b["checks"]["database"] == "locked"'
+ok 'and it is not ready'
 exec 8>&-
 set_status ONLINE
 expect 200
@@ -111,7 +115,7 @@ done
 expect 503 unavailable
 ok 'and no registration'
 rest GET /readyz
-[ "$status" = 503 ] && json 'b["checks"] == {"database": "failed", "relay": "ok"}'
+[ "$status" = 503 ] && json 'b["checks"] == {"database": "gone", "disk": "ok", "relay": "ok"}'
 ok 'it is not ready, and says why'
 [ ! -e "$work/data/telemed.db" ]
 ok 'it does not begin with an empty one'

@@ -182,6 +182,9 @@ raw 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\nCon
 [ "$(grep -ac '"status":"ok"' "$work/body")" = 2 ] || [ "$(grep -ao '"status":"ok"' "$work/body" | wc -l)" = 2 ]
 ok 'two requests in one go'
 while IFS='|' read -r want code name text; do
+	text=${text//POSTCHUNKS/POST /auth/login HTTP/1.1\\r\\nHost: x\\r\\n${close}Transfer-Encoding: chunked\\r\\n\\r\\n}
+	text=${text//POST_/POST /auth/login HTTP/1.1\\r\\nHost: x\\r\\n$close}
+	text=${text//LIVEZ_/GET /livez HTTP/1.1\\r\\nHost: x\\r\\n$close}
 	raw "${text//LEN/Content-Length: ${#login}\\r\\n}"
 	read -r method path _ <<<"$text"
 	record "$method" "$path"
@@ -210,7 +213,122 @@ done <<EOF_RAW
 400|bad_request|another Host in the address|GET http://example.org/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
 400|bad_request|a path without a slash|GET livez HTTP/1.1\r\nHost: x\r\n$close\r\n
 400|bad_request|a tunnel|CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n$close\r\n
+400|bad_request|a negative chunk|POSTCHUNKS-1\r\n$login\r\n0\r\n\r\n
+400|bad_request|a chunk of 2^64 - 1|POSTCHUNKSffffffffffffffff\r\n$login\r\n0\r\n\r\n
+400|bad_request|a chunk of 2^68 + 2|POSTCHUNKS100000000000000002\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk of 0x2|POSTCHUNKS0x2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk of +2|POSTCHUNKS+2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk without a length|POSTCHUNKS\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk behind a blank|POSTCHUNKS 2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk that is longer than it says|POSTCHUNKS1\r\n{}\r\n0\r\n\r\n
+400|bad_request|a chunk of bare LFs|POSTCHUNKS2\n{}\n0\n\n
+400|bad_request|chunks in HTTP/1.0|POST /auth/login HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a request behind the last chunk, hidden by a length|POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n
+400|bad_request|a GET with a body that is a request|GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 34\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n
+400|bad_request|a GET with chunks|LIVEZ_Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n
+400|bad_request|a list of Content-Lengths|POST_Content-Length: 2, 2\r\n\r\n{}
+400|bad_request|a Content-Length with a point|POST_Content-Length: 2.0\r\n\r\n{}
+400|bad_request|a Content-Length with a blank in it|POST_Content-Length: 0 2\r\n\r\n{}
+400|bad_request|a Content-Length on the next line|POST_Content-Length:\r\n 2\r\n\r\n{}
+411|length_required|an empty Content-Length|POST_Content-Length: \r\n\r\n{}
+501|not_implemented|chunked twice|POST_Transfer-Encoding: chunked, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+501|not_implemented|gzip and chunked|POST_Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+501|not_implemented|identity and chunked|POST_Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+501|not_implemented|nearly chunked|POST_Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a vertical tab and chunked|POST_Transfer-Encoding: \x0bchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a blank before the colon of Transfer-Encoding|POST_Transfer-Encoding : chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n
+400|bad_request|a header without a colon|LIVEZ_X\r\n\r\n
+400|bad_request|a header without a name|LIVEZ_: x\r\n\r\n
+400|bad_request|a header whose name is not ASCII|LIVEZ_F\xc3\xb6: x\r\n\r\n
+400|bad_request|a bare CR in a header|LIVEZ_X: a\rb\r\n\r\n
+400|bad_request|an empty Host|GET /livez HTTP/1.1\r\nHost: \r\n$close\r\n
+400|bad_request|a Host with a user|GET /livez HTTP/1.1\r\nHost: a@x\r\n$close\r\n
+400|bad_request|a Host with a port of its own making|GET /livez HTTP/1.1\r\nHost: x:99999\r\n$close\r\n
+400|bad_request|a user in the address|GET http://u:p@x/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|an address of another scheme|GET ftp://x/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|an asterisk for a path|GET * HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|no path|GET  HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|tabs between the words|GET\t/livez\tHTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|a control byte in the path|GET /liv\x01ez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|DEL in the path|GET /livez\x7f HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|dots in too many bytes|GET /%%c0%%ae%%c0%%ae/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|NUL in the query|GET /calls?before=1%%00 HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|NUL in a file's name|GET /app.js%%00.png HTTP/1.1\r\nHost: x\r\n$close\r\n
+404|not_found|dots that are escaped twice|GET /%%252e%%252e/livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+404|not_found|a backslash for a slash|GET /x/..\\livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+404|not_found|escapes that are none|GET /%%u006civez%%zz%% HTTP/1.1\r\nHost: x\r\n$close\r\n
+404|not_found|what is above the pages|GET /..%%2f..%%2flighttpd.conf HTTP/1.1\r\nHost: x\r\n$close\r\n
+404|not_found|a page as a folder|GET /app.js/x HTTP/1.1\r\nHost: x\r\n$close\r\n
+501|not_implemented|a method in lower case|get /livez HTTP/1.1\r\nHost: x\r\n$close\r\n
+400|bad_request|TLS|\x16\x03\x01\x00\xc5\x01\x00\x00\xc1\x03\x03\x00\x00\x00\x00\r\n\r\n
+505|version_not_supported|HTTP/1.2|GET /livez HTTP/1.2\r\nHost: x\r\n$close\r\n
+505|version_not_supported|HTTP/0.9 in so many words|GET /livez HTTP/0.9\r\n\r\n
+400|bad_request|HTTP in lower case|GET /livez http/1.1\r\nHost: x\r\n$close\r\n
 400|bad_request|no HTTP|HELO example.org\r\n\r\n
 505|version_not_supported|HTTP/3.0|GET /livez HTTP/3.0\r\nHost: x\r\n$close\r\n
 505|version_not_supported|HTTP/2 without being asked|PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n
 EOF_RAW
+
+# What is odd and well-formed all the same.
+odd() { # NAME FORMAT
+	raw "$2"
+	expect 200
+	ok "$1"
+}
+odd 'HTTP/1.0 without a Host' 'GET /livez HTTP/1.0\r\n\r\n'
+odd 'the whole address, of this host' "GET http://x/livez HTTP/1.1\r\nHost: x\r\n$close\r\n"
+odd 'leading zeros of a Content-Length' "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 000${#login}\r\n$close\r\n$login"
+chunks="POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n$close\r\n"
+odd 'a chunk with an extension' "$chunks$(printf %x ${#login});a=\"b\"\r\n$login\r\n0\r\n\r\n"
+odd 'trailers' "$chunks$(printf %x ${#login})\r\n$login\r\n0\r\nContent-Length: 2\r\nHost: y\r\n\r\n"
+for where in "Authorization: Bearer $token" "X-HTTP-Method-Override: DELETE" 'Remote-Addr: 198.51.100.7' 'Script-Name: /doctors' \
+	'X-Original-URL: /doctors' 'Content_Length: 5' 'Proxy: http://198.51.100.7/' 'Upgrade: h2c' 'Expect: 200-ok'; do
+	odd "a header that counts for nothing here: ${where%%:*}" "GET /livez HTTP/1.1\r\nHost: x\r\n$where\r\n$close\r\n"
+done
+raw "POST /auth/login HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${#login}\r\n$close\r\n$login"
+[[ $status =~ ^[12]00$ ]] && grep -aq '"token"' "$work/body"
+ok 'Expect: 100-continue'
+raw 'POST /auth/login HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n'
+expect 413 too_large
+ok 'Expect: 100-continue with a body that is too large'
+raw 'POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+expect 400 && grep -aq '"status":"ok"' "$work/body"
+ok 'a request right behind the body of another is its own'
+rest GET /app.js '' -H "Range: bytes=$(printf '0-,%.0s' {1..500})0-"
+[[ $status =~ ^(200|206)$ ]] && [ "$(stat -c %s "$work/body")" -le "$((2 * $(stat -c %s "$root/www/app.js")))" ]
+ok 'five hundred ranges are not five hundred pages'
+
+# Hanging up: at any byte of a request, politely or not, and with only one half of the connection.
+/usr/bin/python3 - "$port" "$token" "$login" >"$work/hangups" <<'PY'
+import socket, struct, sys
+port, token, login = int(sys.argv[1]), sys.argv[2], sys.argv[3].encode()
+get = b"GET /doctors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n" % token.encode()
+post = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(login), login)
+chunks = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s" % (len(login), login)
+
+
+def begin(text):
+    s = socket.create_connection(("127.0.0.1", port), 20)
+    s.sendall(text)
+    return s
+
+
+for text in (get, post, chunks):
+    for at in range(0, len(text) + 1, 7):
+        begin(text[:at]).close()
+        s = begin(text[:at])
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        s.close()
+for text, whole in ((get, True), (post, True), (post[:-5], False), (chunks, False)):
+    with begin(text) as s:
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while more := s.recv(1 << 16):
+            got += more
+        print(got.startswith(b"HTTP/1.1 200 ") if whole else got == b"")
+PY
+[ "$(sort -u "$work/hangups")" = True ] && [ "$(wc -l <"$work/hangups")" = 4 ]
+ok 'who has said all and hears on is answered, who has not is not'
+as "$token" GET /doctors
+expect 200 && ! grep -q worker_died "$work/stack.err"
+ok 'and nothing has come of all that hung up'

@@ -43,6 +43,7 @@ good["with more claims"] = claims(name="x", admin=True, aud=["a", {"b": 1}])
 good["that will never expire soon"] = claims(exp=253402300799)
 good["issued a day ago"] = claims(iat=now - 86400)
 good["of a clock a second ahead"] = claims(iat=now + 1)
+good["that has begun"] = claims(nbf=now)
 
 for alg in ("none", "nOnE", "None", "", "HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "hs256", "HS256 ", "HS257"):
     bad[f"alg {alg!r}"] = token(head=json.dumps({"alg": alg, "typ": "JWT"}))
@@ -58,6 +59,12 @@ bad["crit"] = token(head='{"alg":"HS256","typ":"JWT","crit":["exp"]}')
 bad["crit of our own"] = token(head='{"alg":"HS256","crit":["x"],"x":1}')
 bad["jku"] = token(head='{"alg":"HS256","typ":"JWT","jku":"http://127.0.0.1/keys"}')
 bad["jwk"] = token(head='{"alg":"HS256","typ":"JWT","jwk":{"kty":"oct","k":"AA"}}')
+for name, value in {"kid": "1", "x5u": "http://127.0.0.1/", "x5c": [], "cty": "JWT", "zip": "DEF", "b64": False, "enc": "A128GCM",
+                    "__proto__": {"alg": "HS256"}, "ALG": "none"}.items():
+    bad[name] = token(head=json.dumps({"alg": "HS256", "typ": "JWT", name: value}))
+bad["alg twice, once escaped"] = token(head='{"alg":"none","\\u0061lg":"HS256"}')
+bad["alg ending in NUL"] = token(head='{"alg":"HS256\\u0000"}')
+bad["a header behind a byte-order mark"] = token(head='\ufeff{"alg":"HS256","typ":"JWT"}')
 bad["alg twice"] = token(head='{"alg":"none","alg":"HS256","typ":"JWT"}')
 bad["a header that is an array"] = token(head='["HS256"]')
 bad["a header that is no JSON"] = token(head="HS256")
@@ -94,6 +101,8 @@ for name, iat in {"an hour ahead": now + 3600, "a string": str(now), "9e99": 9e9
 for name, value in {"sid": ["", 7, None, ["x"]], "auth_time": [str(now), -1, 1.5, None], "jti": ["", 7, None]}.items():
     for v in value:
         bad[f"{name} {json.dumps(v)}"] = claims(**{name: v})
+for name, nbf in {"an hour ahead": now + 3600, "a string": str(now), "9e99": 9e99, "negative": -1, "null": None}.items():
+    bad[f"nbf {name}"] = claims(nbf=nbf)
 for role in ("ADMIN", "doctor", "", None, 1):
     bad[f"role {role!r}"] = claims(role=role)
 

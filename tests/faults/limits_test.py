@@ -11,7 +11,7 @@ import time
 import pytest
 import websockets
 from stack import BUILD, Client, Stack, call, ring, wait_until
-from trouble import ShimmedStack, cpu_seconds, integrity, is_ready
+from trouble import ShimmedStack, Strace, cpu_seconds, integrity, is_ready
 
 
 def limit(pid, descriptors):
@@ -103,6 +103,70 @@ def test_fcgi_api_out_of_descriptors():
         assert stack.pids("fcgi-api")[1:] == workers
 
 
+# What accept(2) may say for a while: no descriptor is left to the process, to the machine; no memory; the client has gone again.
+ACCEPT_ERRORS = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED"]
+
+
+def for_how_long(error):
+    """strace stands in the kernel's place, and takes nobody out of the queue who has gone: after a hundred they are through."""
+    return ":when=1..100" if error == "ECONNABORTED" else ""
+
+
+def assert_tries(log, most, began):
+    """Not much more than MOST a second since BEGAN: it does not spin."""
+    tries, took = log.read_text().count("(INJECTED)"), time.monotonic() - began
+    assert 0 < tries < 5 * most * (took + 1), f"{tries} tries in {took} s"
+
+
+@pytest.mark.parametrize("error", ACCEPT_ERRORS)
+async def test_a_relay_that_may_not_accept(tmp_path, error):
+    """Who comes waits in the kernel's queue, and is let in when it goes again; who is there is served meanwhile, without spinning."""
+    log = tmp_path / "calls"
+    with Stack(TELEMED_CALL_GRACE=2) as stack:
+        p, d = await stack.patient().connect(), await stack.doctor().connect()
+        late = [stack.patient() for _ in range(5)]
+        relay = stack.pids("ws-relay")
+        with Strace(relay, f"accept4:error={error}{for_how_long(error)}", log=log):
+            waiting = [asyncio.ensure_future(status_of_handshake(u)) for u in late]
+            began = time.monotonic()
+            await call(p, d)
+            await p.reach(d.user, 1)
+            await asyncio.sleep(2)
+            if error != "ECONNABORTED":
+                assert not any(w.done() for w in waiting)
+                assert_tries(log, 1, began)
+        assert await asyncio.gather(*waiting) == [101] * len(late)
+        assert stack.pids("ws-relay") == relay
+        await p.send("call_end", callId="c1")
+        assert (await d.wait("call_end"))["data"]["reason"] == "hangup"
+
+
+@pytest.mark.parametrize("error", ACCEPT_ERRORS)
+def test_workers_that_may_not_accept(tmp_path, error):
+    """A request waits until one of them may, and is answered then; none of them ends or spins."""
+    log = tmp_path / "calls"
+    with Stack() as stack:
+        doctor = stack.doctor()
+        workers = stack.pids("fcgi-api")[1:]
+        answers = []
+
+        def ask():
+            answers.append(stack.rest("GET", "/doctors", token=doctor.token)[0])
+        threads = [threading.Thread(target=ask) for _ in range(10)]
+        with Strace(workers, f"accept:error={error}{for_how_long(error)}", log=log):
+            began = time.monotonic()
+            for thread in threads:
+                thread.start()
+            time.sleep(2)
+            if error != "ECONNABORTED":
+                assert answers == []
+                assert_tries(log, 20 * len(workers), began)
+        for thread in threads:
+            thread.join()
+        assert answers == [200] * len(threads)
+        assert stack.pids("fcgi-api")[1:] == workers
+
+
 @pytest.mark.parametrize("hours", [1, 24, -1, -24])
 async def test_a_clock_that_jumps(hours):
     """What waits goes by the time that passes; tokens end by the clock, and nothing else does."""
@@ -135,6 +199,28 @@ async def test_a_clock_that_jumps(hours):
         # The rate goes by the clock; set back, it refuses for no longer than it ever does.
         new = {"name": "n", "email": "new@example.org", "password": "password", "role": "PATIENT"}
         wait_until(lambda: stack.rest("POST", "/auth/register", new)[0] == 201, "a registration")
+
+
+@pytest.mark.parametrize("years,at_ms", [(-60, 0), (9000, 253402300799999)])
+async def test_a_clock_that_nobody_has_set(years, at_ms):
+    """Before 1970, or past what can be written: it counts as the first or the last moment, and is recorded as that."""
+    with ShimmedStack() as stack:
+        p = await stack.patient().connect()
+        pids = stack.pids("fcgi-api") + stack.pids("ws-relay")
+        for shim in stack.shims.values():
+            shim.set_clock(years * 31556952)
+        user = stack.patient()
+        if years < 0:  # else every token has ended, or ends where there is no time
+            assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
+            await p.send("set_status", id="s", status="ONLINE")
+            assert (await p.answer("s"))["code"] == "forbidden"
+            await p.barrier()
+        else:
+            assert await p.closed(60) == 4100
+        want = [("registered", at_ms)] + [("denied", at_ms)] * (years < 0)
+        wait_until(lambda: stack.sql("SELECT event, at_ms FROM audit WHERE seq > 1 ORDER BY seq") == want, "the lines")
+        assert stack.pids("fcgi-api") + stack.pids("ws-relay") == pids
+        assert stack.admin("audit", "verify")[0] == 0
 
 
 async def test_a_pause_of_ten_seconds():

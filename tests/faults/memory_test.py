@@ -61,7 +61,7 @@ class Asker:
         """(the answer, how many allocations there were)"""
         self.request = self.make(self.stack)
         self.shim.fail_allocation(n)
-        status = status_of(self.stack, *self.request)
+        status, self.problem = answer_of(self.stack, *self.request)
         left = self.shim.get(0)
         self.shim.fail_allocation(0)
         return status, n - left
@@ -92,21 +92,26 @@ def test_a_request_without_memory(stack, what):
 
 
 def test_a_request_without_memory_for_its_head(stack):
+    """libfcgi aborts there. Who asked is told 500, the log that a worker died and of which signal, and another takes its place."""
     asker = Asker(stack, "not found")
     for n in range(1, asker.used + 1):
-        said = len(stack.log_text())
+        said, before = len(stack.log_text()), pids(stack)
         status, _ = asker.ask(n)
         if not asker.libfcgi_ended(status, said):
             break
+        assert asker.problem["code"] == "internal" and asker.problem["instance"] == "lighttpd"
+        wait_until(lambda: '"event":"worker_died"' in stack.log_text()[said:], "the log to tell of it")
+        assert f'"signal":{signal.SIGABRT:d}' in stack.log_text()[said:]
+        wait_until(lambda: len(pids(stack)) == len(before) and pids(stack) != before, "another worker")
         wait_until(lambda: asker.ask(0)[0] == asker.wanted, "the next answer")
     assert status in (asker.wanted, 503) and n > 1
 
 
-def status_of(stack, method, path, body=None, token=None):
+def answer_of(stack, method, path, body=None, token=None):
     if path == "/metrics":  # no JSON
         run = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", stack.http + path], capture_output=True, text=True)
-        return int(run.stdout)
-    return stack.rest(method, path, body, token)[0]
+        return int(run.stdout), None
+    return stack.rest(method, path, body, token)
 
 
 async def heard(client, type, id, to=None, **data):

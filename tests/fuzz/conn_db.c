@@ -51,12 +51,20 @@ journal_persist(struct journal *j, const struct persist *p, const struct address
 }
 
 bool
-journal_lookup(struct journal *j, struct user_id user, const char *session, void *cookie)
+journal_lookup(struct journal *j, struct user_id user, void *cookie)
 {
-	struct job job = { .kind = JOB_LOOKUP, .user.id = user, .cookie = cookie };
+	(void)j;
+	append(&db.todo, &(struct job){ .kind = JOB_LOOKUP, .user.id = user, .cookie = cookie });
+	return true;
+}
+
+bool
+journal_lookup_token(struct journal *j, const struct claims *token, void *cookie)
+{
+	struct job job = { .kind = JOB_LOOKUP, .user.id = token->user, .cookie = cookie };
 
 	(void)j;
-	snprintf(job.session, sizeof(job.session), "%s", session == NULL ? "" : session);
+	memcpy(job.session, token->session, sizeof(job.session));
 	append(&db.todo, &job);
 	return true;
 }

@@ -205,7 +205,9 @@ admit(int64_t person, bool v1, int64_t ttl_s)
 {
 	struct user user = db_row(person);
 	struct lws *wsi = sockets;
-	struct conn_origin origin = { .user = &user, .session = "session", .v1 = v1 };
+	struct conn_origin origin = {
+		.user = &user, .session = "session", .v1 = v1, .request = ""
+	};
 
 	while (wsi < sockets + SOCKETS_MAX && wsi->conn != NULL)
 		wsi++;
@@ -221,7 +223,7 @@ admit(int64_t person, bool v1, int64_t ttl_s)
 
 /* What reaches the hub's border is the message that was sent. */
 static void
-on_message(void *context, struct connection *c, const char *text, size_t len)
+on_message(void *context, struct connection *c, const char *text, size_t len, int64_t since_us)
 {
 	const struct lws *wsi = sockets;
 
@@ -229,7 +231,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len)
 		wsi++;
 	MUST(len <= MESSAGE_BYTES_MAX && len == wsi->said.len);
 	MUST(len == 0 || memcmp(text, wsi->said.data, len) == 0);
-	relay_conn_events.message(context, c, text, len);
+	relay_conn_events.message(context, c, text, len, since_us);
 }
 
 /* TEXT with tokens in it. */
@@ -275,7 +277,7 @@ receive(struct lws *wsi, char what, const char *text, size_t len)
 	wsi->binary = what == 'b';
 	wsi->final = what != 'f' && what != 'R';
 	wsi->left = what == 'p' ? 1000 : what == 'P' ? 70000 : 0;
-	conn_received(wsi->conn, exact, b.len, now_ms);
+	conn_received(wsi->conn, exact, b.len, now_ms * 1000);
 	if (wsi->final && wsi->left == 0)
 		buf_fini(&wsi->said);
 	free(exact);
@@ -376,9 +378,11 @@ static void
 make_tokens(void)
 {
 	for (int i = 1; i <= PEOPLE; i++) {
+		struct claims c = { .user = { i }, .role = db_row(i).role };
+
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&relay.key, (struct user_id){ i }, db_row(i).role,
-			 clock_wall_ms() / 1000, 86400, &tokens[i]) == ERR_OK);
+		MUST(token_issue(&relay.keys.first, &c, clock_wall_ms() / 1000, 86400,
+			 &tokens[i]) == ERR_OK);
 	}
 }
 
@@ -402,8 +406,9 @@ begin(enum visibility visibility)
 	now_ms = 1000;
 	due_ms = INT64_MAX;
 	db_reset();
-	relay.key = (struct token_key){ (const unsigned char *)"0123456789abcdef0123456789abcdef",
-		32 };
+	relay.keys.first = (struct token_key){
+		(const unsigned char *)"0123456789abcdef0123456789abcdef", 32
+	};
 	if (tokens[1].data == NULL)
 		make_tokens();
 	events.context = &relay;

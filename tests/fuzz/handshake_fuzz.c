@@ -144,7 +144,7 @@ check_answer(struct verdict v)
 	size_t n = 0;
 
 	buf_init(&out, 4096);
-	gate_answer(v, &out);
+	gate_answer(v, "0123456789abcdef", &out);
 	MUST(!out.failed);
 	MUST(strncmp(out.data, "HTTP/1.1 ", 9) == 0 && strtol(out.data + 9, NULL, 10) == v.status);
 	MUST((body = strstr(out.data, "\r\n\r\n")) != NULL);
@@ -178,10 +178,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0; /* it is still being read */
 	len = (size_t)(end + 4 - (const char *)data);
 	head = fuzz_bytes(data, len);
-	v = gate_check(&config, &key, head, len, NOW, &a);
+	v = gate_check(&config, &keys, head, len, NOW, &a);
 	for (size_t i = 0; i < COUNT_OF(statuses); i++)
 		known = known || v.status == statuses[i];
 	MUST(known);
+	MUST(a.request[0] == '\0' || request_id_ok(a.request)); /* it goes into a log */
 	if (v.status == 101)
 		check_admitted(head, len, &config, &a);
 	else

@@ -106,7 +106,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			"Sec-WebSocket-Version: 13\r\n"
 			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n");
 	text = fuzz_bytes(head.data, head.len);
-	v = gate_check(&config, &key, text, head.len, NOW, &a);
+	v = gate_check(&config, &keys, text, head.len, NOW, &a);
 	read_right((const char *)data, size, &right);
 	MUST(v.status == right_status(&right));
 	free(text);

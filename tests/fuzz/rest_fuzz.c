@@ -5,8 +5,8 @@
  * Four things are the target's own: libfcgi; bcrypt, which is slow; the end of a transaction, which
  * takes everything back, so that each input begins with the same database; and the hour. */
 #include <ctype.h>
+#include <errno.h>
 #include <fcgiapp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,8 @@ static struct config config = {
 	.auth_rate = 30,
 };
 static struct service service = { .config = &config,
-	.key = { (const unsigned char *)"0123456789abcdef0123456789abcdef", 32 },
+	.keys.first = { (const unsigned char *)"0123456789abcdef0123456789abcdef", 32 },
+	.auth_fd = -1,
 	.paths = { .database = "telemed.db",
 	    .store_lock = "lock",
 	    .relay = "relay",
@@ -41,14 +42,13 @@ static struct service service = { .config = &config,
 static bool loading = true;
 static struct buf tokens[USERS + 1];
 
-/* What stands in for libfcgi: one request, then a signal to stop. */
+/* What stands in for libfcgi: one request, and then a socket that was shut down. */
 static struct {
 	char *params[PARAMS_MAX + 1];
 	unsigned count;
 	const char *body;
 	size_t left;
 	struct buf answer;
-	volatile sig_atomic_t stop;
 	bool accepted;
 } edge;
 
@@ -70,10 +70,17 @@ FCGX_InitRequest(FCGX_Request *f, int sock, int flags)
 int
 FCGX_Accept_r(FCGX_Request *f)
 {
+	bool first = !edge.accepted;
+
 	(void)f;
-	edge.stop = edge.accepted;
 	edge.accepted = true;
-	return edge.stop ? -1 : 0;
+	return first ? 0 : -EAGAIN;
+}
+
+static enum worker_turn
+winds_up(void)
+{
+	return WORKER_WINDS_UP;
 }
 
 void
@@ -190,6 +197,7 @@ populate(struct store *s)
 {
 	const struct attempt_rate never = { .every_ms = INT64_C(1) << 40, .burst = 1 };
 	const int64_t now_ms = NOW_S * INT64_C(1000);
+	struct claims claims;
 	struct account a;
 
 	MUST(store_begin(s) == ERR_OK);
@@ -202,8 +210,8 @@ populate(struct store *s)
 		MUST(make_hash("correct horse", config.bcrypt_cost, a.password_hash) == ERR_OK);
 		MUST(store_user_create(s, &a, now_ms) == ERR_OK && a.user.id.v == i);
 		buf_init(&tokens[i], TOKEN_BYTES_MAX);
-		MUST(token_issue(&service.key, a.user.id, a.user.role, NOW_S, 3600, &tokens[i]) ==
-		     ERR_OK);
+		claims = (struct claims){ .user = a.user.id, .role = a.user.role };
+		MUST(token_issue(&service.keys.first, &claims, NOW_S, 3600, &tokens[i]) == ERR_OK);
 	}
 	MUST(store_call_start(s, "k", (struct user_id){ 3 }, (struct user_id){ 1 }, now_ms) ==
 	     ERR_OK);
@@ -300,7 +308,7 @@ check_head(const char *head)
 	}
 	MUST(strncmp(line, "\r\n", 2) == 0);
 	MUST(strcmp(needed(head, "X-Content-Type-Options"), "nosniff") == 0);
-	MUST(strlen(needed(head, "X-Request-Id")) == REQUEST_ID_SIZE - 1);
+	MUST(request_id_ok(needed(head, "X-Request-Id")));
 }
 
 /* RFC 9457, as docs/protocol.md says. */
@@ -386,10 +394,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 									    : SIGNUP_OPEN;
 	edge.body = body = fuzz_bytes(in.at, in.left);
 	edge.left = in.left;
-	edge.stop = edge.accepted = false;
+	edge.accepted = false;
 	buf_init(&edge.answer, 32 << 20);
 	service.doctors.etag[0] = '\0'; /* as of a worker that has just begun */
-	server_run(&service, -1, &edge.stop);
+	server_run(&service, -1, winds_up);
 	script = FCGX_GetParam("SCRIPT_NAME", edge.params);
 	method = FCGX_GetParam("REQUEST_METHOD", edge.params);
 	snprintf(path, sizeof(path), "%s", script == NULL ? "" : script);

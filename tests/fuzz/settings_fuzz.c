@@ -1,5 +1,6 @@
-/* The settings: each line of the input is NAME=VALUE for the environment (TELEMED_ is left out),
- * and what follows an empty line is the secret's file. What is taken keeps its bounds; what is
+/* The settings: each line of the input is NAME=VALUE for the environment (TELEMED_ is left out), or
+ * after a '@' a line of the settings file as it is; what follows an empty line is the secret's
+ * file. What is taken keeps its bounds; what is
  * refused is so in one sentence that names a setting and says nothing of a secret. */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -16,8 +17,19 @@ extern char **environ;
 static bool
 is_path(const char *name)
 {
-	return strcmp(name, "TELEMED_JWT_SECRET_FILE") == 0 ||
-	       strcmp(name, "TELEMED_DATA_DIR") == 0;
+	return strstr(name, "_FILE") != NULL || strcmp(name, "TELEMED_DATA_DIR") == 0;
+}
+
+static void
+add_file_line(const char *line, size_t len)
+{
+	bool path = memmem(line, len, "_FILE", 5) != NULL || memmem(line, len, "_DIR", 4) != NULL;
+	FILE *f;
+
+	if (path && (memchr(line, '/', len) != NULL || memchr(line, '.', len) != NULL))
+		return;
+	MUST((f = fopen("settings", "ab")) != NULL);
+	MUST(fwrite(line, 1, len, f) == len && fputc('\n', f) == '\n' && fclose(f) == 0);
 }
 
 static void
@@ -99,6 +111,9 @@ check_taken(const struct config *c)
 	check_number((int)c->log_level, LOG_DEBUG, LOG_ERROR);
 	check_number(c->visibility, 0, 1);
 	check_number(c->doctor_signup, SIGNUP_OPEN, SIGNUP_APPROVE);
+	check_number(c->drain_s, 0, 600);
+	MUST(c->second_len <= SECRET_BYTES_MAX);
+	MUST(c->second_len == 0 || c->second_len >= SECRET_BYTES_MIN);
 	check_number((int)c->secret_len, SECRET_BYTES_MIN, SECRET_BYTES_MAX);
 	/* They go into a header of lighttpd's and of ours. */
 	MUST(strpbrk(c->allowed_origins, "\r\n \"'*") == NULL);
@@ -148,6 +163,14 @@ forget_settings(void)
 	}
 }
 
+static bool
+truncate_settings(void)
+{
+	FILE *f = fopen("settings", "wb");
+
+	return f != NULL && fclose(f) == 0;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -163,8 +186,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	here = true;
 	forget_settings();
 	MUST(setenv("TELEMED_JWT_SECRET_FILE", "secret", 1) == 0);
-	while (fuzz_line(&in, &line, &len) && len > 0)
-		set_line(line, len);
+	MUST(setenv("TELEMED_SETTINGS_FILE", "settings", 1) == 0);
+	MUST(truncate_settings());
+	while (fuzz_line(&in, &line, &len) && len > 0) {
+		if (line[0] == '@')
+			add_file_line(line + 1, len - 1);
+		else
+			set_line(line, len);
+	}
 	write_secret(in.at, in.left);
 	if (config_load(&c, why) == ERR_OK)
 		check_taken(&c);

@@ -117,7 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	mint(&token, header, header_len, in.at, in.left);
 	text = fuzz_bytes(token.data, token.len);
-	e = token_verify(&key, text, token.len, NOW, &c);
+	e = token_verify(&keys, text, token.len, NOW, &c);
 	right = token.len <= TOKEN_BYTES_MAX && is_right(header, header_len, is_header) &&
 		is_right(in.at, in.left, is_payload);
 	MUST(e == (right ? ERR_OK : ERR_DENIED));

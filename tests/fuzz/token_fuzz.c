@@ -17,7 +17,7 @@ is_signed(const char *text, size_t len)
 		return false;
 	buf_init(&b, 1 << 16);
 	buf_add(&b, text, signed_len - 1);
-	sign(&b, key.bytes, key.len);
+	sign(&b, keys.first.bytes, keys.first.len);
 	right = b.len == len && memcmp(b.data, text, len) == 0;
 	buf_fini(&b);
 	return right;
@@ -28,7 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_bytes(data, size);
 	struct claims c;
-	enum err e = token_verify(&key, text, size, NOW, &c);
+	enum err e = token_verify(&keys, text, size, NOW, &c);
 
 	MUST(e == ERR_OK || e == ERR_DENIED);
 	MUST(e == ERR_DENIED || is_signed(text, size));

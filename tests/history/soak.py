@@ -30,7 +30,7 @@ CROWDS, PATIENTS, DOCTORS = 4, 6, 4  # processes of clients, and people in each
 PATIENCE = 90
 # What the last third may have more than the second one, by the median of each: noise of a heap, and of who is connected just then.
 SLACK, SLACK_BYTES, SLACK_FDS = 1.25, 8 << 20, 40
-SETTINGS = {"TELEMED_RING_TIMEOUT": 4, "TELEMED_CALL_GRACE": 5, "TELEMED_PRESENCE_GRACE": 3}
+SETTINGS = {"TELEMED_RING_TIMEOUT": 4, "TELEMED_CALL_GRACE": 5, "TELEMED_PRESENCE_GRACE": 3, "TELEMED_DRAIN_TIME": 2}
 
 
 class Crowd:
@@ -63,10 +63,12 @@ class Crowd:
 
 
 class Soak:
+    STACK = Stack
+
     def __init__(self, seconds, seed, directory, only):
         self.seconds, self.rng, self.dir = seconds, random.Random(seed), directory
         self.faults = [(weight, f) for weight, f in self.FAULTS if not only or f.__name__ in only]
-        self.stack = Stack(**SETTINGS)
+        self.stack = self.STACK(**SETTINGS)
         self.recorder = Recorder(directory / "soak.history")
         self.stop = threading.Event()
         self.usage = {p: [] for p in PROGRAMS}  # (time, bytes, descriptors)
@@ -122,6 +124,15 @@ class Soak:
     def end_relay(self):
         self.signal_one("ws-relay", signal.SIGTERM)
 
+    def upgrade(self):
+        """Both programs anew, one after the other."""
+        before = {p: self.stack.pids(p)[:1] for p in ("ws-relay", "fcgi-api")}
+        self.stack.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: all(self.stack.pids(p)[:1] not in ([], old) for p, old in before.items()), "other programs", PATIENCE)
+
+    def reload(self):
+        self.stack.process.send_signal(signal.SIGHUP)
+
     def kill_worker(self):
         self.signal_one("fcgi-api", signal.SIGKILL, youngest=True)
 
@@ -167,8 +178,8 @@ class Soak:
     def kill_crowd(self):
         self.rng.choice(self.crowds).kill()
 
-    FAULTS = [(4, kill_relay), (2, end_relay), (2, kill_worker), (1, kill_api), (1, kill_lighttpd), (1, kill_both), (2, stop_relay),
-              (2, hold_lock), (1, hold_transaction), (1, take_doorbell), (1, stop_crowd), (2, kill_crowd)]
+    FAULTS = [(4, kill_relay), (2, end_relay), (2, upgrade), (2, reload), (2, kill_worker), (1, kill_api), (1, kill_lighttpd),
+              (1, kill_both), (2, stop_relay), (2, hold_lock), (1, hold_transaction), (1, take_doorbell), (1, stop_crowd), (2, kill_crowd)]
 
     def fault(self):
         act, since = self.rng.choices([f for _, f in self.faults], [w for w, _ in self.faults])[0], time.monotonic()
@@ -283,9 +294,9 @@ class Soak:
 WANTED = {"got chat": 100, "got ack": 100, "got incoming_call": 5, "got call_end": 5, "open": 40, "barrier": 40, "doctors": 20}
 
 
-def soak(seconds, seed, directory, only=()):
-    """A list of what was wrong. ONLY: the names of the faults, where it is not all of them."""
-    s = Soak(seconds, seed, directory, only)
+def soak(seconds, seed, directory, only=(), kind=Soak):
+    """A list of what was wrong. ONLY: the names of the faults, where it is not all of them; KIND: Soak, or one with other faults."""
+    s = kind(seconds, seed, directory, only)
     wrong = s.run()
     done, lines = s.report()
     print("\n".join(lines))

@@ -264,7 +264,9 @@ set_by_rest(struct world *w)
 {
 	struct person *p = any_person(w);
 
-	if (p->row.pending)
+	if (p->row.disabled || chance(w, 8))
+		store_disable(w, p, !p->row.disabled);
+	else if (p->row.pending)
 		store_approve(w, p);
 	else if (p->row.role == ROLE_DOCTOR)
 		store_set_status(w, p, any_status(w));
@@ -294,12 +296,22 @@ static void
 revoke(struct world *w, const struct client *c)
 {
 	struct conn_id conn = c->id;
+	struct client *left;
 
 	shell_revoke(w, c);
 	if (chance(w, 50))
-		work(w);
-	if (!w->broken)
-		shell_drop(w, client_find(w, conn));
+		work(w); /* in which she may be disabled as well */
+	if (!w->broken && (left = client_find(w, conn)) != NULL)
+		shell_drop(w, left);
+}
+
+static void
+end_by_operator(struct world *w)
+{
+	const struct person *p = any_person(w);
+
+	if (p->talk != NULL)
+		shell_end_call(w, p->talk);
 }
 
 static void
@@ -333,6 +345,8 @@ act(struct world *w)
 		revoke(w, c);
 	else if (kind < w->habits.connect + 10)
 		set_by_rest(w);
+	else if (kind < w->habits.connect + 11)
+		end_by_operator(w);
 	else if (kind < w->habits.connect + 25)
 		pass_time(w);
 	else

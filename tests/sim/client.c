@@ -372,13 +372,15 @@ static void
 read_relayed(struct world *w, struct client *c, const struct seen *s, struct said *m)
 {
 	struct talk *t = c->user->talk;
+	bool in_call; /* one that was being stored rings for a moment, and ends */
 
 	if (m == NULL || s->from != m->from->row.id.v) {
 		broken(w, RULE_FRAMES, "#%u is sent what nobody has said", (unsigned)c->id.v);
 		return;
 	}
 	m->copies++;
-	if (!person_sees(w, c->user, m->from) || !person_sees(w, m->from, c->user))
+	in_call = t != NULL && t == m->from->talk;
+	if (!in_call && (!person_sees(w, c->user, m->from) || !person_sees(w, m->from, c->user)))
 		broken(w, RULE_UNSEEN, "message %u of %d reaches %d", (unsigned)(m - w->said),
 		    (int)m->from->row.id.v, (int)c->user->row.id.v);
 	if ((m->to != 0 && c->user->row.id.v != m->to) || conn_same(c->id, m->conn))

@@ -196,7 +196,7 @@ fold_gone(struct world *w, struct client *c, const char *text, size_t len, const
 			broken(w, RULE_PRESENCE, "%d is gone and is not", (int)id);
 			return;
 		}
-		if (!person_sees(w, c->user, p))
+		if (!person_sees_such(w, c->user, p)) /* she may have been hidden since */
 			broken(w, RULE_UNSEEN, "#%u of %d is told that %d is gone",
 			    (unsigned)c->id.v, (int)c->user->row.id.v, (int)id);
 		c->known[p - w->person] = STATUS_NONE;

@@ -35,12 +35,16 @@ person_is_kept(const struct person *p)
 }
 
 bool
+person_sees_such(const struct world *w, const struct person *p, const struct person *other)
+{
+	return w->settings.visibility == VISIBILITY_ALL || other->row.role == ROLE_DOCTOR ||
+	       (p->row.role == ROLE_DOCTOR && !p->pending);
+}
+
+bool
 person_sees(const struct world *w, const struct person *p, const struct person *other)
 {
-	bool all = w->settings.visibility == VISIBILITY_ALL ||
-		   (p->row.role == ROLE_DOCTOR && !p->pending);
-
-	return p == other || (!other->pending && (all || other->row.role == ROLE_DOCTOR));
+	return p == other || (!other->pending && person_sees_such(w, p, other));
 }
 
 struct person *
@@ -48,9 +52,11 @@ said_to(struct world *w, const struct said *s)
 {
 	struct person *to = person_of(w, (struct user_id){ s->to });
 
-	if (to == NULL || person_sees(w, s->from, to))
+	if (to == NULL || s->to_nobody)
+		return NULL;
+	if (person_sees(w, s->from, to))
 		return to;
-	return s->to_approved && to->row.role == ROLE_DOCTOR ? to : NULL;
+	return s->to_approved && person_sees_such(w, s->from, to) ? to : NULL;
 }
 
 /* After what an event makes true, and before anybody is told. */
@@ -65,6 +71,8 @@ model_stir(struct world *w)
 
 		if (look != p->look)
 			p->stirs++;
+		if (p->pending && (p->look & 2U) == 0)
+			p->stirs_seen = p->stirs;
 		p->look = look;
 	}
 }
@@ -74,8 +82,14 @@ model_stirs(const struct world *w, const struct person *p)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < w->people; i++)
-		n += person_sees(w, p, &w->person[i]) ? w->person[i].stirs : 0;
+	for (unsigned i = 0; i < w->people; i++) {
+		const struct person *other = &w->person[i];
+
+		if (person_sees(w, p, other))
+			n += other->stirs;
+		else if (person_sees_such(w, p, other))
+			n += other->stirs_seen;
+	}
 	return n;
 }
 
@@ -89,7 +103,7 @@ model_reset(struct world *w)
 		p->present = p->unsaved = false;
 		p->clients = p->writes = 0;
 		p->talk = NULL;
-		p->pending = p->row.pending;
+		p->pending = user_is_hidden(&p->row);
 		p->farewell[0] = '\0';
 		memcpy(p->statuses_acked, p->statuses_stored, sizeof(p->statuses_acked));
 	}
@@ -125,7 +139,9 @@ on_row(struct person *p, const struct user *row)
 		p->stirs += p->chosen != row->status ? 1 : 0; /* it may be back within the step */
 		p->chosen = row->status;
 	}
-	p->pending = row->pending;
+	p->pending = user_is_hidden(row);
+	if (row->disabled && p->talk != NULL)
+		talk_barred(p->talk, p);
 }
 
 static void
@@ -205,6 +221,8 @@ model_event(struct world *w, const struct event *ev)
 		on_persisted(w, ev);
 	else if (ev->kind == EVENT_WAS_IN_CALL)
 		talk_restored(w, ev->call);
+	else if (ev->kind == EVENT_CALL_REVOKED)
+		talk_ended_by_operator(w, ev->call);
 	pass_time(w);
 }
 

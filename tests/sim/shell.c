@@ -1,4 +1,5 @@
 /* The relay's shell: hands events to the hub, and its effects to clients and store. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -206,7 +207,8 @@ void
 shell_connect(struct world *w, struct person *p, bool v1)
 {
 	trace(w, "%d wants to connect", (int)p->row.id.v);
-	store_ask(w, &(struct task){ .kind = TASK_CONNECT, .user = p, .v1 = v1 });
+	store_ask(
+	    w, &(struct task){ .kind = TASK_CONNECT, .user = p, .v1 = v1, .epoch = p->row.epoch });
 }
 
 static void
@@ -222,10 +224,12 @@ admit(struct world *w, const struct task *t)
 		c++;
 	*c = (struct client){ .id = { ++w->last_conn },
 		.user = t->user,
+		.epoch = t->epoch,
 		.v1 = t->v1,
 		.expires_ms = w->wall_ms + prng_below(&w->prng, 1U << 30) };
 	row.status = t->status;
 	row.pending = t->pending;
+	row.disabled = t->disabled;
 	c->shown_id = c->id.v * 0x9e3779b97f4a7c15;
 	if (hub_deadline(w->hub) <= w->now_ms)
 		newest = false; /* she has it before what is due comes about */
@@ -259,6 +263,41 @@ shell_revoke(struct world *w, const struct client *c)
 	trace(w, "#%u of %d is revoked", (unsigned)c->id.v, (int)c->user->row.id.v);
 	shell_event(
 	    w, &(struct event){ .kind = EVENT_REVOKED, .conn = c->id, .user = &c->user->row });
+}
+
+void
+shell_end_call(struct world *w, const struct talk *t)
+{
+	struct live_call call = { .caller = t->party[0]->row.id };
+
+	memcpy(call.call_id, t->id, sizeof(call.call_id));
+	trace(w, "an operator ends call %s of %d", call.call_id, (int)call.caller.v);
+	shell_event(w, &(struct event){ .kind = EVENT_CALL_REVOKED, .call = &call });
+}
+
+static bool
+is_over(const struct client *c, const struct person *p, const struct user *row)
+{
+	return c->id.v != 0 && c->user == p && (row->disabled || c->epoch != row->epoch);
+}
+
+/* The feed tells of P's row. Connections whose session it has ended are closed. */
+static void
+on_changed(struct world *w, struct person *p, const struct user *row)
+{
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &w->client[i];
+
+		if (!is_over(c, p, row))
+			continue;
+		c->stirs = UINT_MAX; /* she may see others than before */
+		shell_revoke(w, c);
+	}
+	shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = row });
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (is_over(&w->client[i], p, row))
+			shell_drop(w, &w->client[i]);
+	}
 }
 
 static const char *const type_names[MESSAGE__COUNT] = {
@@ -345,7 +384,8 @@ recipient_found(struct world *w, const struct task *t)
 
 	if (client_find(w, s->conn) == NULL)
 		return;
-	s->to_approved = t->user != NULL && !t->pending;
+	s->to_approved = t->user != NULL && !t->pending && !t->disabled;
+	s->to_nobody = t->user != NULL && !s->to_approved && !peek_knows(w, t->user->row.id);
 	if (t->outcome == ERR_SYSTEM)
 		s->answers++; /* the shell's own error */
 	else
@@ -374,8 +414,10 @@ on_result(struct world *w, const struct task *t)
 		row = t->user->row;
 		row.status = t->status;
 		row.pending = t->pending;
+		row.disabled = t->disabled;
+		row.epoch = t->epoch;
 		trace(w, "the feed: %d is %s", (int)row.id.v, status_name(row.status));
-		shell_event(w, &(struct event){ .kind = EVENT_CHANGED, .user = &row });
+		on_changed(w, t->user, &row);
 		break;
 	}
 }

@@ -73,7 +73,7 @@ store_last_call(struct world *w, const struct person *p, const char *id)
 static void
 put_status(struct world *w, struct person *p, enum status status)
 {
-	if (p->row.status == status)
+	if (p->row.status == status || p->row.disabled)
 		return;
 	p->row.status = status;
 	p->rev = ++w->store.revision;
@@ -91,6 +91,19 @@ store_approve(struct world *w, struct person *p)
 {
 	trace(w, "%d is approved", (int)p->row.id.v);
 	p->row.pending = false;
+	p->rev = ++w->store.revision;
+}
+
+void
+store_disable(struct world *w, struct person *p, bool disabled)
+{
+	trace(w, "%d is %s", (int)p->row.id.v, disabled ? "disabled" : "enabled");
+	p->row.disabled = disabled;
+	if (disabled) {
+		p->row.status = STATUS_OFFLINE;
+		p->row.epoch++; /* her sessions are over, also if she is enabled before anybody
+				   looks */
+	}
 	p->rev = ++w->store.revision;
 }
 
@@ -192,11 +205,15 @@ do_lookups(struct world *w, const struct tasks *todo)
 		if (t.kind == TASK_PERSIST)
 			continue;
 		t.outcome = t.user == NULL ? ERR_NOT_FOUND : ERR_OK;
+		if (t.kind == TASK_CONNECT &&
+		    (t.user->row.disabled || t.user->row.epoch != t.epoch))
+			t.outcome = ERR_DENIED;
 		if (prng_chance(&w->prng, w->store.fail_percent))
 			t.outcome = ERR_SYSTEM;
 		if (t.user != NULL) {
 			t.status = t.user->row.status;
 			t.pending = t.user->row.pending;
+			t.disabled = t.user->row.disabled;
 		}
 		tasks_add(w, &w->store.done, &t);
 	}
@@ -229,7 +246,9 @@ read_changes(struct world *w)
 		    &(struct task){ .kind = TASK_CHANGED,
 			.user = p,
 			.status = p->row.status,
-			.pending = p->row.pending });
+			.pending = p->row.pending,
+			.disabled = p->row.disabled,
+			.epoch = p->row.epoch });
 	}
 }
 

@@ -194,6 +194,23 @@ talk_revoked(struct talk *t, struct conn_id conn)
 		t->revoked[side] = t->revoked[side] || conn_same(t->on[side], conn);
 }
 
+void
+talk_barred(struct talk *t, const struct person *p)
+{
+	t->revoked[talk_side(t, p)] = true;
+}
+
+/* It counts as the caller's. */
+void
+talk_ended_by_operator(struct world *w, const struct live_call *c)
+{
+	struct person *caller = person_of(w, c->caller);
+	struct talk *t = caller->talk;
+
+	if (t != NULL && t->party[0] == caller && strcmp(t->id, c->call_id) == 0)
+		t->revoked[0] = true;
+}
+
 /* A signal within a call is the next of its direction, unless the hub refuses it. */
 static void
 line_add(struct world *w, struct talk *t, const struct said *s, size_t data_len)
@@ -307,6 +324,8 @@ talk_restored(struct world *w, const struct live_call *c)
 	t->states_due = 0; /* nobody is there */
 	t->missing[0] = t->missing[1] = c->state == CALL_ACTIVE;
 	t->party_ms[0] = t->party_ms[1] = w->now_ms;
+	for (int side = 0; side < 2; side++)
+		t->revoked[side] = t->party[side]->row.disabled;
 }
 
 static void

@@ -118,9 +118,10 @@ struct person {
 	/* The model's: what everybody who sees her must be shown. */
 	enum status chosen;
 	bool present;
-	bool pending;	/* as the hub has been told */
-	unsigned stirs; /* how often what can be shown of her has changed */
-	unsigned look;	/* what that was last */
+	bool pending;	     /* or disabled: hidden, as the hub has been told */
+	unsigned stirs;	     /* how often what can be shown of her has changed */
+	unsigned stirs_seen; /* the same until she was hidden last */
+	unsigned look;	     /* what that was last */
 	unsigned clients;
 	int64_t gone_ms; /* when the last client went */
 	unsigned writes; /* of presence, on their way to the store */
@@ -137,6 +138,7 @@ struct person {
 struct client {
 	struct conn_id id; /* 0: not in use */
 	struct person *user;
+	int64_t epoch; /* of its token */
 	bool v1;
 	uint64_t shown_id;
 	bool welcomed;
@@ -163,7 +165,8 @@ struct said {
 	struct conn_id conn;
 	struct person *from;
 	int64_t to;	  /* 0: nobody */
-	bool to_approved; /* the look-up has found her not pending: the hub may not know it yet */
+	bool to_approved; /* the look-up has found her not hidden: the hub may not know it yet */
+	bool to_nobody;	  /* it has found her hidden, and the hub does not know her */
 	bool handed;	  /* to the hub */
 	bool with_id;
 	bool with_call_id;
@@ -191,6 +194,8 @@ struct task {
 	enum status status;
 	bool v1; /* TASK_CONNECT */
 	bool pending;
+	bool disabled;
+	int64_t epoch; /* TASK_CONNECT: the token's; TASK_CHANGED: the row's */
 	enum err outcome;
 	unsigned said; /* TASK_MESSAGE */
 };
@@ -294,7 +299,8 @@ const char *said_name(const struct said *s); /* its type's name on the wire */
 void shell_connect(struct world *w, struct person *p, bool v1);
 void shell_drop(struct world *w, struct client *c);
 void shell_revoke(struct world *w, const struct client *c);
-void shell_catch_up(struct world *w, unsigned percent); /* of those that lag */
+void shell_end_call(struct world *w, const struct talk *t); /* an operator does */
+void shell_catch_up(struct world *w, unsigned percent);	    /* of those that lag */
 void shell_tick(struct world *w);
 void shell_results(struct world *w, unsigned most);
 
@@ -310,6 +316,7 @@ bool store_is_idle(const struct world *w);
 void store_run(struct world *w); /* the thread: look-ups, a batch, changes */
 void store_set_status(struct world *w, struct person *p, enum status status); /* by REST */
 void store_approve(struct world *w, struct person *p);			      /* by an operator */
+void store_disable(struct world *w, struct person *p, bool disabled);	      /* or enable again */
 struct call_made *store_live_call(struct world *w, const struct person *p);   /* NULL: none */
 struct call_made *store_last_call(struct world *w, const struct person *p, const char *id);
 
@@ -332,6 +339,8 @@ struct person *person_of(struct world *w, struct user_id id); /* NULL: there is 
 bool person_is_listed(const struct person *p);
 bool person_is_kept(const struct person *p); /* must the hub know her for her presence's sake? */
 bool person_sees(const struct world *w, const struct person *p, const struct person *other);
+bool person_sees_such(const struct world *w, const struct person *p,
+    const struct person *other); /* unless they are hidden */
 struct person *said_to(
     struct world *w, const struct said *s); /* NULL: nobody whom its sender sees */
 void model_stir(struct world *w);
@@ -344,6 +353,8 @@ void talk_restored(struct world *w, const struct live_call *c);
 void talk_connected(struct talk *t, int side, const struct client *c);
 void talk_lost(const struct world *w, struct talk *t, int side, struct conn_id conn);
 void talk_revoked(struct talk *t, struct conn_id conn);
+void talk_barred(struct talk *t, const struct person *p); /* she is disabled */
+void talk_ended_by_operator(struct world *w, const struct live_call *c);
 void talk_message(struct world *w, const struct message *m);
 void talk_persisted(struct world *w, const struct event *ev);
 void talk_start(struct world *w, const struct persist *p);

@@ -63,7 +63,7 @@ class Stack:
         self.dir = tempfile.TemporaryDirectory(prefix="telemed-test.")
         self.data = Path(self.dir.name) / "data"
         self.port = free_port()
-        self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0"}
+        self.settings = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0", "TELEMED_DRAIN_TIME": "0"}
         self.settings.update({k: str(v) for k, v in settings.items()})
         self.process = None
         self.root = ROOT  # where scripts/run is, and .env
@@ -140,15 +140,19 @@ class Stack:
     def relay_socket(self):
         return self.data / "run/relay.sock"
 
-    def metric(self, name):
-        """A number of /metrics."""
+    def metrics(self):
+        """All of /metrics, by name and labels: {'telemed_calls': 0.0, 'telemed_connections{role="doctor"}': 1.0, ...}"""
         with urllib.request.urlopen(self.http + "/metrics", timeout=PATIENCE) as answer:
             text = answer.read()
             contract.rest("GET", "/metrics", None, answer.status, answer.headers.items(), text)
-            for line in text.decode().splitlines():
-                if line.startswith(name + " "):
-                    return int(line.split()[1])
-        raise AssertionError(f"/metrics has no {name}")
+            lines = text.decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def metric(self, name):
+        """A number of /metrics; where only a family is named, the sum of its series."""
+        found = [value for series, value in self.metrics().items() if series == name or series.startswith(name + "{")]
+        assert found, f"/metrics has no {name}"
+        return sum(found)
 
     def sql(self, query, *values):
         """The rows of a question to the database."""
@@ -187,12 +191,22 @@ class Stack:
         contract.rest(method, path, data, answer.status, answer.headers.items(), text)
         return answer.status, json.loads(text) if text else None
 
-    def admin(self, *words, **settings):
-        """telemed-admin with WORDS: (exit code, standard output, standard error)."""
+    def admin(self, *words, typed="", **settings):
+        """telemed-admin with WORDS, and TYPED as its standard input: (exit code, standard output, standard error)."""
         env = {**os.environ, **self.settings, "TELEMED_DATA_DIR": str(self.data), **settings}
-        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True, text=True,
-                             stdin=subprocess.DEVNULL, timeout=PATIENCE)
-        return got.returncode, got.stdout, got.stderr
+        got = subprocess.run([BUILD / "admin/telemed-admin", *map(str, words)], env=env, capture_output=True,
+                             input=typed.encode() if isinstance(typed, str) else typed, timeout=3 * PATIENCE)
+        return got.returncode, got.stdout.decode(), got.stderr.decode()
+
+    def admin_json(self, *words, typed="", code=0, **settings):
+        """What it answers with --json, and with this exit code and no complaint."""
+        got, out, err = self.admin(*words, "--json", typed=typed, **settings)
+        assert (got, err) == (code, ""), (words, got, out, err)
+        return json.loads(out)
+
+    def login(self, user, password="password"):
+        """(status, answer), on the account of a user that register() made."""
+        return self.rest("POST", "/auth/login", {"email": user.email, "password": password})
 
     def register(self, role, name=None, headers=None):
         """A new user: its id, name, role, and token."""
@@ -201,7 +215,9 @@ class Stack:
         status, got = self.rest("POST", "/auth/register", {"name": name, "email": f"user{self.users}@example.org",
                                                            "password": "password", "role": role}, headers=headers)
         assert status == 201, got
-        return User(self, got["user"]["id"], name, role, got["token"])
+        user = User(self, got["user"]["id"], name, role, got["token"])
+        user.email = got["user"]["email"]
+        return user
 
     def patient(self):
         return self.register("PATIENT")
@@ -217,6 +233,7 @@ class Stack:
 class User:
     def __init__(self, stack, id, name, role, token):
         self.stack, self.id, self.name, self.role, self.token = stack, id, name, role, token
+        self.email = None
 
     async def open(self, token=None, **options):
         """A connection of which nothing is known yet."""

@@ -65,13 +65,13 @@ class ShimmedStack(Stack):
 
 
 class Strace:
-    """`with Strace(pids, "fdatasync:error=EIO"):` what strace injects into these processes meanwhile."""
+    """`with Strace(pids, "fdatasync:error=EIO"):` what strace injects into these processes meanwhile. LOG: where it notes each call."""
 
-    def __init__(self, pids, *injections):
+    def __init__(self, pids, *injections, log="/dev/null"):
         if shutil.which("strace") is None:
             pytest.skip("there is no strace")
         names = ",".join(i.split(":")[0] for i in injections)
-        self.command = ["strace", "-q", "-f", "-o", "/dev/null", "-e", f"trace={names}"]
+        self.command = ["strace", "-q", "-f", "-o", str(log), "-e", f"trace={names}"]
         for injection in injections:
             self.command += ["-e", f"inject={injection}"]
         for pid in pids:

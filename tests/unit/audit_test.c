@@ -268,13 +268,12 @@ static void
 an_anchor_is_compared_or_said_not_to_be(void **state)
 {
 	struct store *s = *state;
-	struct audit_mark anchors[LINES + 1];
-	struct audit_sealed to;
+	struct audit_mark anchors[LINES + 1] = { { .seq = 0 } };
 
 	for (int i = 1; i <= LINES; i++)
 		anchors[i] = mark_of(i);
-	assert_int_equal(store_begin(s), ERR_OK);
-	assert_int_equal(store_end(s, store_audit_archive(s, &anchors[5], "uid:0", &to)), ERR_OK);
+	add_lines(s, 1);
+	committed(s, store_audit_drop(s, &anchors[0], &anchors[5]));
 	for (int i = 1; i <= LINES; i++) {
 		struct audit_mark other = { .seq = i };
 
@@ -484,88 +483,6 @@ a_key_is_private_long_and_there(void **state)
 	assert_int_equal(store_audit_open(s, KEY_FILE, HEAD_FILE), ERR_NOT_FOUND);
 	assert_int_equal(access(KEY_FILE, F_OK), -1);
 	store_close(s);
-}
-
-static enum err
-refused(struct store *s, enum audit_event event, int64_t user, const char *address, int64_t now_ms)
-{
-	struct audit_entry e = { .event = event, .outcome = "no", .user = { user } };
-	enum err outcome;
-
-	(void)address_read(address, &e.address);
-	assert_int_equal(store_begin(s), ERR_OK);
-	outcome = store_end(s, store_audit_add(s, &e, now_ms));
-	return outcome;
-}
-
-#define NOW INT64_C(1800000000000)
-
-static void
-refusals_are_rationed_and_counted(void **state)
-{
-	struct store *s = *state;
-	int64_t before = raw_sql("SELECT max(seq) FROM audit");
-
-	for (int i = 0; i < 500; i++)
-		assert_int_equal(refused(s, AUDIT_DENIED, 3, "192.0.2.1", NOW), ERR_OK);
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, AUDIT_REFUSALS_BURST);
-	/* Somebody else's are not among them. */
-	assert_int_equal(refused(s, AUDIT_DENIED, 4, "192.0.2.1", NOW), ERR_OK);
-	assert_int_equal(raw_sql("SELECT user_id FROM audit ORDER BY seq DESC"), 4);
-	assert_int_equal(
-	    raw_sql("SELECT left_out FROM audit ORDER BY seq DESC"), 500 - AUDIT_REFUSALS_BURST);
-	assert_int_equal(refused(s, AUDIT_DENIED, 5, "192.0.2.1", NOW), ERR_OK);
-	assert_int_equal(raw_sql("SELECT left_out FROM audit ORDER BY seq DESC"), 0);
-	/* Time wins one back. */
-	assert_int_equal(refused(s, AUDIT_DENIED, 3, "", NOW + AUDIT_REFUSALS_EVERY_MS), ERR_OK);
-	assert_int_equal(raw_sql("SELECT user_id FROM audit ORDER BY seq DESC"), 3);
-	assert_report("whole", verify(), AUDIT_WHOLE, 0, 0);
-}
-
-static void
-a_failed_login_is_rationed_by_where_it_comes_from(void **state)
-{
-	struct store *s = *state;
-	int64_t before = raw_sql("SELECT max(seq) FROM audit");
-	char address[64];
-
-	/* Whether there is such an account makes no difference; nor does another address in the
-	 * same network. */
-	for (int i = 0; i < 100; i++) {
-		snprintf(address, sizeof(address), "2001:db8::%x", i);
-		assert_int_equal(
-		    refused(s, AUDIT_LOGIN_FAILED, i % 2 == 0 ? i : 0, address, NOW), ERR_OK);
-	}
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, AUDIT_REFUSALS_BURST);
-	assert_int_equal(refused(s, AUDIT_LOGIN_FAILED, 1, "2001:db8:0:1::1", NOW), ERR_OK);
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, AUDIT_REFUSALS_BURST + 1);
-	/* And there is an end to it from however many addresses. */
-	assert_int_equal(store_begin(s), ERR_OK);
-	for (int i = 0; i < 2 * AUDIT_ALL_BURST; i++) {
-		struct audit_entry e = { .event = AUDIT_LOGIN_FAILED, .outcome = "no" };
-
-		snprintf(address, sizeof(address), "10.0.%d.%d", i / 256, i % 256);
-		assert_true(address_read(address, &e.address));
-		assert_int_equal(store_audit_add(s, &e, NOW), ERR_OK);
-	}
-	assert_int_equal(store_end(s, ERR_OK), ERR_OK);
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, AUDIT_ALL_BURST);
-}
-
-static void
-what_lasts_is_not_rationed(void **state)
-{
-	struct store *s = *state;
-	int64_t before = raw_sql("SELECT max(seq) FROM audit");
-
-	for (int i = 0; i < 200; i++) {
-		assert_int_equal(refused(s, AUDIT_LOGIN, 3, "", NOW), ERR_OK);
-		assert_int_equal(refused(s, AUDIT_CALL_STARTED, 3, "", NOW), ERR_OK);
-	}
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, 400);
-	for (int i = 0; i < 200; i++)
-		assert_int_equal(refused(s, AUDIT_STATUS, 3, "", NOW), ERR_OK);
-	assert_int_equal(raw_sql("SELECT max(seq) FROM audit") - before, 400 + AUDIT_STATUS_BURST);
 }
 
 static int
@@ -806,9 +723,6 @@ main(void)
 		TEST(a_line_cannot_be_changed_by_mistake),
 		TEST(another_key_is_another_trail),
 		TEST(a_key_is_private_long_and_there),
-		TEST(refusals_are_rationed_and_counted),
-		TEST(a_failed_login_is_rationed_by_where_it_comes_from),
-		TEST(what_lasts_is_not_rationed),
 		TEST(several_processes_keep_one_chain),
 		TEST(programs_that_start_at_once_make_one_key),
 		TEST(a_kill_leaves_it_whole),

@@ -188,6 +188,9 @@ an_address_is_numeric(void **state)
 	static const char *const good[] = { "127.0.0.1", "0.0.0.0", "::1", "::", "fe80::1" };
 	static const char *const bad[] = { "localhost", "127.0.0", "127.0.0.1.1", "256.0.0.1",
 		"[::1]", "127.0.0.1:80", "::g", " 127.0.0.1", "*" };
+	/* An IPv4 address to us; lighttpd would look for another one. */
+	static const char *const mapped[] = { "::ffff:192.0.2.1", "::FFFF:192.0.2.1",
+		"::ffff:c000:201", "0:0:0:0:0:ffff:192.0.2.1" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(good); i++) {
@@ -196,9 +199,13 @@ an_address_is_numeric(void **state)
 	}
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("TELEMED_BIND", bad[i], "IPv4 or IPv6");
+	for (size_t i = 0; i < COUNT_OF(mapped); i++)
+		refuse("TELEMED_BIND", mapped[i], "four numbers");
 	set("TELEMED_BIND", "");
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("TELEMED_TRUSTED_PROXY", bad[i], "IPv4 or IPv6");
+	for (size_t i = 0; i < COUNT_OF(mapped); i++)
+		refuse("TELEMED_TRUSTED_PROXY", mapped[i], "four numbers");
 	set("TELEMED_TRUSTED_PROXY", "192.0.2.1");
 	assert_string_equal(load().trusted_proxy, "192.0.2.1");
 	set("TELEMED_TRUSTED_PROXY", "");

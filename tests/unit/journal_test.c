@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "base/fd.h"
 #include "store/store_audit.h"
 #include "store/store_session.h"
 #include "store_fixture.h"
@@ -110,7 +111,7 @@ ask(struct cast *c, uint64_t n)
 	const struct address nowhere = { 0 };
 
 	assert_true(journal_persist(c->journal, &p, &nowhere));
-	assert_true(journal_lookup(c->journal, c->doctor, "", &cookies[n]));
+	assert_true(journal_lookup(c->journal, c->doctor, &cookies[n]));
 }
 
 static void
@@ -144,8 +145,8 @@ what_others_write_meanwhile_is_told(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		ask(c, ++n);
 		snprintf(session, sizeof(session), "session-%u", i);
-		committed(
-		    c->store, store_session_revoke(c->store, c->doctor, session, INT64_MAX, 1));
+		committed(c->store,
+		    store_session_revoke(c->store, c->doctor, session, INT64_MAX, 1, NULL));
 		journal_ring(c->journal);
 		take(c, &t);
 	}
@@ -169,6 +170,85 @@ a_stop_leaves_no_job_behind(void **state)
 	assert_int_equal(t.lookups, n);
 }
 
+static bool
+note(struct cast *c, int64_t user)
+{
+	const struct audit_entry e = { .event = AUDIT_DENIED, .outcome = "no", .user = { user } };
+
+	return journal_note(c->journal, &e);
+}
+
+/* Takes until the write has been answered; its outcome. Any note that comes is written. */
+static enum err
+outcome_of_write(struct cast *c, unsigned *notes)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	enum err outcome = ERR__COUNT;
+
+	while (outcome == ERR__COUNT) {
+		for (struct job *j = journal_take(c->journal), *next; j != NULL; j = next) {
+			next = j->next;
+			if (j->kind == JOB_PERSIST)
+				outcome = j->outcome;
+			else if (j->kind == JOB_NOTE && j->outcome == ERR_OK)
+				++*notes;
+			free(j);
+		}
+		nanosleep(&nap, NULL);
+	}
+	return outcome;
+}
+
+/* What was asked for beside them is told that it has not happened. */
+static void
+notes_are_kept_until_they_are_written(void **state)
+{
+	const struct address nowhere = { 0 };
+	struct cast *c = *state;
+	struct persist p = status_of_doctor(c, 1);
+	unsigned notes = 0;
+	int lock;
+
+	assert_int_equal(lock_try(LOCK_FILE, &lock), ERR_OK);
+	assert_true(note(c, 3));
+	assert_true(journal_persist(c->journal, &p, &nowhere) && note(c, 4));
+	assert_int_equal(outcome_of_write(c, &notes), ERR_BUSY);
+	assert_int_equal(notes, 0);
+	close(lock);
+	p = status_of_doctor(c, 3);
+	assert_true(journal_persist(c->journal, &p, &nowhere));
+	assert_int_equal(outcome_of_write(c, &notes), ERR_OK);
+	journal_stop(c->journal);
+	for (struct job *j = journal_take(c->journal), *next; j != NULL; j = next) {
+		next = j->next;
+		notes += j->kind == JOB_NOTE && j->outcome == ERR_OK;
+		free(j);
+	}
+	assert_int_equal(notes, 2);
+	assert_int_equal(raw_sql("SELECT count(*) FROM audit WHERE event = 'denied'"), 2);
+	assert_int_equal(raw_sql("SELECT sum(user_id) FROM audit WHERE event = 'denied'"), 7);
+}
+
+static void
+a_note_that_cannot_be_written_by_the_end_is_answered_for(void **state)
+{
+	struct cast *c = *state;
+	unsigned notes = 0;
+	int lock;
+
+	assert_int_equal(lock_try(LOCK_FILE, &lock), ERR_OK);
+	assert_true(note(c, 3));
+	journal_stop(c->journal);
+	close(lock);
+	for (struct job *j = journal_take(c->journal), *next; j != NULL; j = next) {
+		next = j->next;
+		notes += j->kind == JOB_NOTE && j->outcome == ERR_BUSY;
+		free(j);
+	}
+	assert_int_equal(notes, 1);
+	assert_int_equal(raw_sql("SELECT count(*) FROM audit"), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
 
 int
@@ -178,6 +258,8 @@ main(void)
 		TEST(every_job_is_answered_once_and_in_order),
 		TEST(what_others_write_meanwhile_is_told),
 		TEST(a_stop_leaves_no_job_behind),
+		TEST(notes_are_kept_until_they_are_written),
+		TEST(a_note_that_cannot_be_written_by_the_end_is_answered_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

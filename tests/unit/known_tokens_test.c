@@ -4,7 +4,7 @@
 #include "token_fixture.h"
 
 static const unsigned char other_secret[] = "another key of thirty-two bytes.";
-static const struct token_key other_key = { other_secret, 32 };
+static const struct token_keys other_keys = { .first = { other_secret, 32 } };
 
 static struct known_tokens known;
 
@@ -19,17 +19,17 @@ forget_all(void **state)
 static void
 issue(struct buf *token, int64_t user)
 {
-	struct user_id id = { user };
+	struct claims c = { .user = { user }, .role = ROLE_DOCTOR };
 
 	buf_init(token, TOKEN_BYTES_MAX);
-	assert_int_equal(token_issue(&key, id, ROLE_DOCTOR, NOW, 300, token), ERR_OK);
+	assert_int_equal(token_issue(&keys.first, &c, NOW, 300, token), ERR_OK);
 }
 
 static enum err
 ask(const struct buf *token, int64_t now_s, struct claims *out)
 {
 	memset(out, 0xff, sizeof(*out));
-	return known_tokens_verify(&known, &key, token->data, token->len, now_s, out);
+	return known_tokens_verify(&known, &keys, token->data, token->len, now_s, out);
 }
 
 static void
@@ -53,17 +53,17 @@ a_token_says_the_same_each_time(void **state)
 
 	(void)state;
 	issue(&token, 7);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(ask(&token, NOW, &again), ERR_OK);
 		assert_same(&c, &again);
 	}
 	/* Another key would find out if it were verified again. */
 	assert_int_equal(
-	    known_tokens_verify(&known, &other_key, token.data, token.len, NOW, &again), ERR_OK);
+	    known_tokens_verify(&known, &other_keys, token.data, token.len, NOW, &again), ERR_OK);
 	forget_all(NULL);
 	assert_int_equal(
-	    known_tokens_verify(&known, &other_key, token.data, token.len, NOW, &again),
+	    known_tokens_verify(&known, &other_keys, token.data, token.len, NOW, &again),
 	    ERR_DENIED);
 	buf_fini(&token);
 }

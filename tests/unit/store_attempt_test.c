@@ -204,7 +204,7 @@ the_table_does_not_grow_past_what_is_in_use(void **state)
 
 	assert_int_equal(store_begin(s), ERR_OK);
 	for (int i = 0; i < 3000; i++) {
-		snprintf(bucket, sizeof(bucket), "address:%d", i);
+		snprintf(bucket, sizeof(bucket), "address %d", i);
 		assert_int_equal(
 		    store_attempt_count(s, bucket, rate, NOW + i * rate.every_ms / 10), ERR_OK);
 	}
@@ -213,7 +213,7 @@ the_table_does_not_grow_past_what_is_in_use(void **state)
 	/* Who still owes is kept. */
 	use_up_the_burst(s, "owes", NOW + 301 * rate.every_ms);
 	for (int i = 0; i < 30; i++) {
-		snprintf(bucket, sizeof(bucket), "later:%d", i);
+		snprintf(bucket, sizeof(bucket), "later %d", i);
 		count(s, bucket, NOW + 305 * rate.every_ms);
 	}
 	assert_int_equal(check(s, "owes", NOW + 301 * rate.every_ms), ERR_BUSY);
@@ -227,16 +227,60 @@ the_table_has_a_bound_whatever_comes(void **state)
 	char bucket[32];
 
 	for (int i = 0; i < rate.burst; i++)
-		count(s, "owes the most", NOW);
+		count(s, "address that owes the most", NOW);
 	assert_int_equal(store_begin(s), ERR_OK);
 	for (int i = 0; i < ATTEMPT_BUCKETS_MAX + 500; i++) {
-		snprintf(bucket, sizeof(bucket), "address:%d", i);
+		snprintf(bucket, sizeof(bucket), "address %d", i);
 		assert_int_equal(store_attempt_count(s, bucket, rate, NOW), ERR_OK);
 	}
 	assert_int_equal(store_end(s, ERR_OK), ERR_OK);
 	assert_in_range(raw_sql("SELECT count(*) FROM auth_attempt"), ATTEMPT_BUCKETS_MAX - 16,
 	    ATTEMPT_BUCKETS_MAX);
-	assert_int_equal(check(s, "owes the most", NOW), ERR_BUSY);
+	assert_int_equal(check(s, "address that owes the most", NOW), ERR_BUSY);
+}
+
+/* Nor does it grow at the expense of others, who owe less and would be the first to be forgotten.
+ */
+static void
+a_flood_of_one_kind_forgets_none_of_another(void **state)
+{
+	static const struct attempt_rate slow = { .every_ms = 10 * 120000, .burst = 5 };
+	static const char *const others[] = { "login a", "ip a", "audit", "audita b", "audi c",
+		"z" };
+	struct store *s = *state;
+	char bucket[32];
+
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		use_up_the_burst(s, others[i], NOW);
+	assert_int_equal(store_begin(s), ERR_OK);
+	for (int i = 0; i < ATTEMPT_BUCKETS_MAX + 500; i++) {
+		snprintf(bucket, sizeof(bucket), "audit ip %d", i);
+		assert_int_equal(store_attempt_count(s, bucket, slow, NOW), ERR_OK);
+	}
+	assert_int_equal(store_end(s, ERR_OK), ERR_OK);
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		assert_row(others[i], check(s, others[i], NOW) == ERR_BUSY);
+	assert_in_range(raw_sql("SELECT count(*) FROM auth_attempt"), ATTEMPT_BUCKETS_MAX - 16,
+	    ATTEMPT_BUCKETS_MAX + COUNT_OF(others));
+}
+
+/* What is known without the lock is what the check would say, or nothing. */
+static void
+the_wait_is_known_without_a_transaction(void **state)
+{
+	struct store *s = *state;
+
+	assert_int_equal(store_attempt_wait(s, "a", rate, NOW), 0);
+	for (int i = 0; i < rate.burst; i++) {
+		assert_int_equal(store_attempt_wait(s, "a", rate, NOW), 0);
+		count(s, "a", NOW);
+	}
+	assert_int_equal(store_attempt_wait(s, "a", rate, NOW), rate.every_ms);
+	assert_int_equal(store_attempt_wait(s, "a", rate, NOW + 1), rate.every_ms - 1);
+	assert_int_equal(store_attempt_wait(s, "a", rate, NOW + rate.every_ms), 0);
+	/* A clock that was set back is the check's to mend. */
+	assert_int_equal(store_attempt_wait(s, "a", rate, NOW - 1), 0);
+	assert_int_equal(store_attempt_wait(s, "b", rate, NOW), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
@@ -258,6 +302,8 @@ main(void)
 		TEST(attempts_are_shared_and_outlive_the_process),
 		TEST(the_table_does_not_grow_past_what_is_in_use),
 		TEST(the_table_has_a_bound_whatever_comes),
+		TEST(a_flood_of_one_kind_forgets_none_of_another),
+		TEST(the_wait_is_known_without_a_transaction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

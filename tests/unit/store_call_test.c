@@ -127,8 +127,8 @@ both_parties_are_busy_while_it_lives(void **state)
 	struct users l = { .n = 0 };
 	struct account a;
 
-	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE));
-	committed(s, store_user_set_status(s, c.other_doctor, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE, NULL));
+	committed(s, store_user_set_status(s, c.other_doctor, STATUS_ONLINE, NULL));
 	start(s, "one", c.patient, c.doctor);
 	for (int answered = 0; answered < 2; answered++) {
 		assert_int_equal(status_of(s, c.doctor), STATUS_BUSY);
@@ -152,14 +152,14 @@ the_status_chosen_shows_again_after_the_call(void **state)
 	struct store *s = *state;
 	struct cast c = add_cast(s);
 
-	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE, NULL));
 	start(s, "one", c.patient, c.doctor);
 	committed(s, store_call_end(s, c.patient, CALL_CANCELLED, AT));
 	assert_int_equal(status_of(s, c.doctor), STATUS_ONLINE);
 	assert_int_equal(status_of(s, c.patient), STATUS_OFFLINE);
 	/* Or the one chosen meanwhile. */
 	start(s, "two", c.patient, c.doctor);
-	committed(s, store_user_set_status(s, c.doctor, STATUS_OFFLINE));
+	committed(s, store_user_set_status(s, c.doctor, STATUS_OFFLINE, NULL));
 	assert_int_equal(status_of(s, c.doctor), STATUS_BUSY);
 	committed(s, store_call_end(s, c.patient, CALL_HANGUP, AT));
 	assert_int_equal(status_of(s, c.doctor), STATUS_OFFLINE);
@@ -238,8 +238,8 @@ a_starting_relay_is_told_whom_it_must_know(void **state)
 	struct users l = { .n = 0 };
 	int64_t rev = 0;
 
-	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE));
-	committed(s, store_user_set_status(s, online_patient, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE, NULL));
+	committed(s, store_user_set_status(s, online_patient, STATUS_ONLINE, NULL));
 	committed(s, store_presence_add(s, connected));
 	committed(s, store_presence_add(s, c.doctor));
 	start(s, "one", c.patient, c.doctor);
@@ -267,13 +267,13 @@ the_list_is_that_of_its_revision(void **state)
 	int64_t rev = 0;
 	bool more;
 
-	committed(s, store_user_set_status(s, doctor, STATUS_BUSY));
+	committed(s, store_user_set_status(s, doctor, STATUS_BUSY, NULL));
 	assert_int_equal(store_users_listed(s, collect, &l, &rev), ERR_OK);
 	l.n = 0;
-	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 9, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 0);
-	committed(s, store_user_set_status(s, doctor, STATUS_ONLINE));
-	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_OK);
+	committed(s, store_user_set_status(s, doctor, STATUS_ONLINE, NULL));
+	assert_int_equal(store_users_changed(s, &rev, 9, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 1);
 	assert_int_equal(l.user[0].status, STATUS_ONLINE);
 }
@@ -285,7 +285,7 @@ one_row_has_the_status_that_was_chosen(void **state)
 	struct cast c = add_cast(s);
 	struct user u;
 
-	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, c.doctor, STATUS_ONLINE, NULL));
 	start(s, "one", c.patient, c.doctor);
 	assert_int_equal(store_user_row(s, c.doctor, &u), ERR_OK);
 	assert_int_equal(u.id.v, c.doctor.v);

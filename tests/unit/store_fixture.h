@@ -3,8 +3,10 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/request_id.h"
 #include "scratch.h"
 #include "store/store.h"
 #include "store/store_user.h"
@@ -90,9 +92,10 @@ status_of(struct store *s, struct user_id id)
 	return a.user.status;
 }
 
-/* What a user_fn was given. */
+/* What a user_fn, or a change_fn, was given. */
 struct users {
 	struct user user[16];
+	char request[16][REQUEST_ID_SIZE];
 	size_t n;
 	size_t fail_at; /* the n-th call fails; 0: none */
 };
@@ -108,6 +111,17 @@ collect(void *context, const struct user *u)
 		return ERR_TOO_BIG;
 	l->user[l->n++] = *u;
 	return ERR_OK;
+}
+
+static inline enum err
+collect_change(void *context, const struct user *u, const char *request)
+{
+	struct users *l = context;
+	enum err e = collect(l, u);
+
+	if (e == ERR_OK)
+		snprintf(l->request[l->n - 1], REQUEST_ID_SIZE, "%s", request);
+	return e;
 }
 
 static inline bool

@@ -127,8 +127,8 @@ read_on(void *arg)
 	while (!atomic_load(&stop->up)) {
 		struct users l = { .n = 0 };
 
-		if (store_users_changed(s, &rev, (int)COUNT_OF(l.user), collect, &l, &more) !=
-		    ERR_OK)
+		if (store_users_changed(
+			s, &rev, (int)COUNT_OF(l.user), collect_change, &l, &more) != ERR_OK)
 			return 2;
 		if (rev < seen || store_check(s) != ERR_OK)
 			return 3;

@@ -228,18 +228,18 @@ every_commit_makes_another_state(void **state)
 
 	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
 	assert_int_equal(store_state(s), before);
-	committed(s, store_user_set_status(s, id, STATUS_BUSY));
+	committed(s, store_user_set_status(s, id, STATUS_BUSY, NULL));
 	assert_int_not_equal(store_state(s), before);
 	/* Another's is seen with the next read. */
 	assert_int_equal(status_of(s, id), STATUS_BUSY);
 	before = store_state(s);
-	committed(other, store_user_set_status(other, id, STATUS_ONLINE));
+	committed(other, store_user_set_status(other, id, STATUS_ONLINE, NULL));
 	assert_int_equal(status_of(s, id), STATUS_ONLINE);
 	assert_int_not_equal(store_state(s), before);
 	before = store_state(s);
 	/* What is rolled back is none. */
 	assert_int_equal(store_begin(other), ERR_OK);
-	assert_int_equal(store_user_set_status(other, id, STATUS_BUSY), ERR_OK);
+	assert_int_equal(store_user_set_status(other, id, STATUS_BUSY, NULL), ERR_OK);
 	assert_int_equal(store_end(other, ERR_DENIED), ERR_DENIED);
 	assert_int_equal(status_of(s, id), STATUS_ONLINE);
 	assert_int_equal(store_state(s), before);
@@ -354,6 +354,44 @@ a_killed_writer_leaves_nothing_half_done(void **state)
 	assert_int_equal(store_check(s), ERR_OK);
 }
 
+/* A health check finds out who is in the way, and is not in anybody's itself. */
+static void
+a_probe_says_whether_one_could_write(void **state)
+{
+	struct holder h = { .in_transaction = true };
+	struct store *s = *state;
+	pid_t pid;
+
+	assert_int_equal(store_probe(s, 20), ERR_OK);
+	for (int i = 0; i < 2; i++) {
+		h.in_transaction = i == 1;
+		pid = hold_in_child(&h);
+		assert_int_equal(store_probe(s, 20), ERR_BUSY);
+		release(pid);
+		assert_int_equal(store_probe(s, 5000), ERR_OK);
+	}
+	add_doctor(s, "free");
+	raw_sql("PRAGMA user_version = 99");
+	assert_int_equal(store_probe(s, 20), ERR_TOO_NEW);
+}
+
+/* The lock of a program that does not know of ours. */
+static void
+a_probe_sees_the_locks_of_others(void **state)
+{
+	struct store *s = *state;
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(DB_FILE, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_probe(s, 20), ERR_BUSY);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_probe(s, 20), ERR_OK);
+	assert_int_equal(
+	    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 
 int
@@ -374,6 +412,8 @@ main(void)
 		TEST(a_writer_gives_up_after_the_busy_time_and_readers_do_not_wait),
 		TEST(a_writer_gets_in_as_soon_as_the_lock_is_free),
 		TEST(a_killed_writer_leaves_nothing_half_done),
+		TEST(a_probe_says_whether_one_could_write),
+		TEST(a_probe_sees_the_locks_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

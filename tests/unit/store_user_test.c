@@ -113,11 +113,11 @@ a_status_is_set(void **state)
 	struct user_id other = add_doctor(s, "other");
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		committed(s, store_user_set_status(s, doctor, rows[i]));
+		committed(s, store_user_set_status(s, doctor, rows[i], NULL));
 		assert_int_equal(status_of(s, doctor), rows[i]);
 		assert_int_equal(status_of(s, other), STATUS_OFFLINE);
 	}
-	committed(s, store_user_set_status(s, (struct user_id){ 99 }, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, (struct user_id){ 99 }, STATUS_ONLINE, NULL));
 }
 
 static void
@@ -174,7 +174,7 @@ a_pending_doctor_is_listed_when_approved(void **state)
 	assert_int_equal(store_doctors(s, collect, &l), ERR_OK);
 	assert_true(holds(&l, id));
 	l.n = 0;
-	assert_int_equal(store_users_changed(s, &rev, 16, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 16, collect_change, &l, &more), ERR_OK);
 	assert_true(holds(&l, id));
 	assert_false(found(&l, id)->pending);
 }
@@ -262,7 +262,7 @@ changed(struct store *s, int64_t *rev)
 	bool more = true;
 
 	assert_int_equal(
-	    store_users_changed(s, rev, (int)COUNT_OF(l.user), collect, &l, &more), ERR_OK);
+	    store_users_changed(s, rev, (int)COUNT_OF(l.user), collect_change, &l, &more), ERR_OK);
 	assert_false(more);
 	return l;
 }
@@ -283,18 +283,18 @@ what_others_can_see_raises_the_revision(void **state)
 	before = rev;
 	assert_int_equal(changed(s, &rev).n, 0);
 	assert_int_equal(rev, before);
-	committed(s, store_user_set_status(s, one, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE, NULL));
 	l = changed(s, &rev);
 	assert_true(rev > before);
 	assert_int_equal(l.n, 1);
 	assert_int_equal(l.user[0].id.v, one.v);
 	assert_int_equal(l.user[0].status, STATUS_ONLINE);
-	committed(s, store_user_set_status(s, one, STATUS_ONLINE));
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE, NULL));
 	assert_int_equal(changed(s, &rev).n, 0);
 	/* Each once, however often it has changed, and the one that changed last comes last. */
-	committed(s, store_user_set_status(s, one, STATUS_BUSY));
-	committed(s, store_user_set_status(s, two, STATUS_ONLINE));
-	committed(s, store_user_set_status(s, one, STATUS_OFFLINE));
+	committed(s, store_user_set_status(s, one, STATUS_BUSY, NULL));
+	committed(s, store_user_set_status(s, two, STATUS_ONLINE, NULL));
+	committed(s, store_user_set_status(s, one, STATUS_OFFLINE, NULL));
 	l = changed(s, &rev);
 	assert_int_equal(l.n, 2);
 	assert_int_equal(l.user[0].id.v, two.v);
@@ -328,7 +328,7 @@ what_was_rolled_back_did_not_change(void **state)
 
 	changed(s, &rev);
 	assert_int_equal(store_begin(s), ERR_OK);
-	assert_int_equal(store_user_set_status(s, id, STATUS_BUSY), ERR_OK);
+	assert_int_equal(store_user_set_status(s, id, STATUS_BUSY, NULL), ERR_OK);
 	assert_int_equal(store_end(s, ERR_DENIED), ERR_DENIED);
 	assert_int_equal(changed(s, &rev).n, 0);
 	assert_int_equal(status_of(s, id), STATUS_OFFLINE);
@@ -346,14 +346,14 @@ changes_come_in_pages_oldest_first(void **state)
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		add_patient(s, names[i]);
-	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 2, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 2);
 	assert_true(more);
-	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 2, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 4);
 	assert_true(more);
 	last = rev;
-	assert_int_equal(store_users_changed(s, &rev, 2, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 2, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 5);
 	assert_false(more);
 	assert_true(rev > last);
@@ -372,9 +372,9 @@ a_change_that_was_refused_comes_again(void **state)
 
 	add_patient(s, "a");
 	add_patient(s, "b");
-	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_DENIED);
+	assert_int_equal(store_users_changed(s, &rev, 9, collect_change, &l, &more), ERR_DENIED);
 	l.fail_at = 0;
-	assert_int_equal(store_users_changed(s, &rev, 9, collect, &l, &more), ERR_OK);
+	assert_int_equal(store_users_changed(s, &rev, 9, collect_change, &l, &more), ERR_OK);
 	assert_int_equal(l.n, 2);
 	assert_string_equal(l.user[0].name, "a");
 	assert_string_equal(l.user[1].name, "b");
@@ -388,7 +388,7 @@ connecting_and_leaving_set_the_status(void **state)
 
 	committed(s, store_presence_add(s, id));
 	assert_int_equal(status_of(s, id), STATUS_ONLINE);
-	committed(s, store_user_set_status(s, id, STATUS_BUSY));
+	committed(s, store_user_set_status(s, id, STATUS_BUSY, NULL));
 	/* A second connection, or a second relay: what was chosen stays. */
 	committed(s, store_presence_add(s, id));
 	assert_int_equal(status_of(s, id), STATUS_BUSY);
@@ -422,6 +422,50 @@ presence_is_remembered(void **state)
 	assert_true(holds(&l, two));
 }
 
+/* The id of the request that has made a change goes along with this change, and with no other. */
+static void
+a_change_names_its_request(void **state)
+{
+	static const char id[] = "a3bb189e-8bf9-4888-9912-ace4e6543002";
+	struct store *s = *state;
+	struct user_id one = add_doctor(s, "one");
+	struct users l;
+	int64_t rev = 0;
+
+	assert_string_equal(changed(s, &rev).request[0], "");
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE, id));
+	l = changed(s, &rev);
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.request[0], id);
+	/* Nothing was changed by this one. */
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE, "0123456789abcdef"));
+	assert_int_equal(changed(s, &rev).n, 0);
+	/* Nobody's request, and another hand's. */
+	committed(s, store_user_set_status(s, one, STATUS_BUSY, NULL));
+	assert_string_equal(changed(s, &rev).request[0], "");
+	committed(s, store_user_set_status(s, one, STATUS_ONLINE, id));
+	raw_sql("UPDATE user SET name = 'other'");
+	l = changed(s, &rev);
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.request[0], "");
+}
+
+static void
+the_revision_is_that_of_the_last_change(void **state)
+{
+	struct store *s = *state;
+	int64_t before;
+	int64_t rev;
+
+	assert_int_equal(store_revision(s, &before), ERR_OK);
+	add_patient(s, "a");
+	add_patient(s, "b");
+	assert_int_equal(store_revision(s, &rev), ERR_OK);
+	assert_int_equal(rev, before + 2);
+	(void)changed(s, &before);
+	assert_int_equal(before, rev);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, store_setup, store_teardown)
 
 int
@@ -444,6 +488,8 @@ main(void)
 		TEST(what_was_rolled_back_did_not_change),
 		TEST(changes_come_in_pages_oldest_first),
 		TEST(a_change_that_was_refused_comes_again),
+		TEST(a_change_names_its_request),
+		TEST(the_revision_is_that_of_the_last_change),
 		TEST(connecting_and_leaving_set_the_status),
 		TEST(presence_is_remembered),
 	};

@@ -21,7 +21,7 @@
 #define TEXT(s)	     (s), sizeof(s) - 1
 
 static const unsigned char secret[] = "a key of thirty-two bytes, or so.";
-static const struct token_key key = { secret, 32 };
+static const struct token_keys keys = { .first = { secret, 32 } };
 
 /* HEADER and PAYLOAD in base64url, and the right MAC over them. */
 static inline void
@@ -32,7 +32,7 @@ mint(
 	base64url(out, header, header_len);
 	buf_adds(out, ".");
 	base64url(out, payload, payload_len);
-	sign(out, key.bytes, key.len);
+	sign(out, keys.first.bytes, keys.first.len);
 	assert_false(out->failed);
 }
 
@@ -41,7 +41,7 @@ verify(const char *text, size_t len)
 {
 	char *exact = exact_copy(text, len);
 	struct claims c;
-	enum err e = token_verify(&key, exact, len, NOW, &c);
+	enum err e = token_verify(&keys, exact, len, NOW, &c);
 
 	free(exact);
 	return e;
@@ -68,7 +68,7 @@ verify_signed(const char *text, size_t len)
 
 	buf_init(&token, 1 << 16);
 	buf_add(&token, text, len);
-	sign(&token, key.bytes, key.len);
+	sign(&token, keys.first.bytes, keys.first.len);
 	e = verify(token.data, token.len);
 	buf_fini(&token);
 	return e;

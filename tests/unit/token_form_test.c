@@ -196,15 +196,40 @@ static void
 another_key_is_denied(void **state)
 {
 	static const unsigned char other[] = "A key of thirty-two bytes, or so.";
-	static const struct token_key keys[] = { { other, 32 }, { secret, 33 }, { secret, 31 } };
+	static const struct token_key wrong[] = { { other, 32 }, { secret, 33 }, { secret, 31 } };
+	struct token_keys others = { .second = { .len = 0 } };
 	struct buf token;
 	struct claims c;
 
 	(void)state;
 	mint(&token, TEXT(GOOD_HEADER), TEXT(GOOD_PAYLOAD));
-	for (size_t i = 0; i < COUNT_OF(keys); i++)
-		assert_int_equal(
-		    token_verify(&keys[i], token.data, token.len, NOW, &c), ERR_DENIED);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		others.first = wrong[i];
+		assert_int_equal(token_verify(&others, token.data, token.len, NOW, &c), ERR_DENIED);
+	}
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		others.second = wrong[i];
+		assert_int_equal(token_verify(&others, token.data, token.len, NOW, &c), ERR_DENIED);
+	}
+	buf_fini(&token);
+}
+
+/* While the key is being changed. */
+static void
+the_second_key_verifies_as_the_first(void **state)
+{
+	static const unsigned char other[] = "A key of thirty-two bytes, or so.";
+	struct token_keys both = { .first = { other, 32 }, .second = keys.first };
+	struct buf token;
+	struct claims c;
+
+	(void)state;
+	mint(&token, TEXT(GOOD_HEADER), TEXT(GOOD_PAYLOAD));
+	assert_int_equal(token_verify(&both, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(c.user.v, 7);
+	both = (struct token_keys){ .first = keys.first, .second = { other, 32 } };
+	assert_int_equal(token_verify(&both, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&both, token.data, token.len, NOW + 1, &c), ERR_DENIED);
 	buf_fini(&token);
 }
 
@@ -244,6 +269,7 @@ main(void)
 		cmocka_unit_test(a_nul_ends_no_token),
 		cmocka_unit_test(a_token_has_at_most_4096_bytes),
 		cmocka_unit_test(another_key_is_denied),
+		cmocka_unit_test(the_second_key_verifies_as_the_first),
 		cmocka_unit_test(another_algorithm_with_our_key_is_denied),
 	};
 

@@ -33,7 +33,7 @@ claims_are_read(void **state)
 
 	(void)state;
 	mint(&token, TEXT(GOOD_HEADER), TEXT(GOOD_PAYLOAD));
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
 	assert_int_equal(c.user.v, 7);
 	assert_int_equal(c.role, ROLE_DOCTOR);
 	assert_int_equal(c.issued_s, 1800000000);
@@ -235,6 +235,15 @@ role_and_jti_are_within_their_rules(void **state)
 	check_payloads(rows, COUNT_OF(rows));
 }
 
+/* Appends a token of USER to OUT. */
+static enum err
+issue(int64_t user, enum role role, int64_t ttl_s, struct buf *out)
+{
+	struct claims c = { .user = { user }, .role = role, .epoch = 1700000000123 };
+
+	return token_issue(&keys.first, &c, NOW, ttl_s, out);
+}
+
 static void
 an_issued_token_is_what_others_can_read(void **state)
 {
@@ -244,8 +253,7 @@ an_issued_token_is_what_others_can_read(void **state)
 
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
-	assert_int_equal(
-	    token_issue(&key, (struct user_id){ 42 }, ROLE_PATIENT, NOW, 300, &token), ERR_OK);
+	assert_int_equal(issue(42, ROLE_PATIENT, 300, &token), ERR_OK);
 	assert_int_equal(jwt_decode(&jwt, token.data, secret, 32), 0);
 	assert_string_equal(jwt_get_grant(jwt, "sub"), "42");
 	assert_string_equal(jwt_get_grant(jwt, "role"), "PATIENT");
@@ -264,23 +272,25 @@ an_issued_token_is_what_others_can_read(void **state)
 static void
 an_issued_token_ends_after_its_time(void **state)
 {
-	struct user_id most = { INT64_C(9007199254740991) };
+	const int64_t most = INT64_C(9007199254740991);
 	struct claims c;
 	struct buf token;
 
 	(void)state;
 	buf_init(&token, TOKEN_BYTES_MAX);
-	assert_int_equal(token_issue(&key, most, ROLE_DOCTOR, NOW, 300, &token), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c), ERR_OK);
-	assert_int_equal(c.user.v, most.v);
+	assert_int_equal(issue(most, ROLE_DOCTOR, 300, &token), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c), ERR_OK);
+	assert_int_equal(c.user.v, most);
+	assert_int_equal(c.epoch, 1700000000123);
 	assert_int_equal(c.role, ROLE_DOCTOR);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 299, &c), ERR_OK);
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW + 300, &c), ERR_DENIED);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 299, &c), ERR_OK);
+	assert_int_equal(token_verify(&keys, token.data, token.len, NOW + 300, &c), ERR_DENIED);
 	/* A clock that is behind the one that issued it, by as much as is allowed and a second
 	 * more. */
-	assert_int_equal(token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
 	assert_int_equal(
-	    token_verify(&key, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S, &c), ERR_OK);
+	assert_int_equal(
+	    token_verify(&keys, token.data, token.len, NOW - TOKEN_SKEW_S - 1, &c), ERR_DENIED);
 	buf_fini(&token);
 }
 
@@ -294,9 +304,8 @@ no_two_tokens_share_a_jti(void **state)
 	buf_init(&token, TOKEN_BYTES_MAX);
 	for (size_t i = 0; i < COUNT_OF(c); i++) {
 		buf_clear(&token);
-		assert_int_equal(
-		    token_issue(&key, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token), ERR_OK);
-		assert_int_equal(token_verify(&key, token.data, token.len, NOW, &c[i]), ERR_OK);
+		assert_int_equal(issue(1, ROLE_DOCTOR, 1, &token), ERR_OK);
+		assert_int_equal(token_verify(&keys, token.data, token.len, NOW, &c[i]), ERR_OK);
 		for (size_t before = 0; before < i; before++)
 			assert_string_not_equal(c[before].jti, c[i].jti);
 	}
@@ -310,8 +319,40 @@ a_token_that_does_not_fit_is_no_token(void **state)
 
 	(void)state;
 	buf_init(&token, 64);
+	assert_int_equal(issue(1, ROLE_DOCTOR, 1, &token), ERR_SYSTEM);
+	buf_fini(&token);
+}
+
+/* Why a token is denied, the first of what is wrong with it. */
+static void
+what_is_wrong_is_told(void **state)
+{
+	const unsigned char other_secret[32] = { 1 };
+	const struct token_keys other = { .first = { other_secret, sizeof(other_secret) } };
+	enum token_fault fault;
+	struct claims c;
+	struct buf token;
+
+	(void)state;
+	buf_init(&token, TOKEN_BYTES_MAX);
+	assert_int_equal(issue(7, ROLE_DOCTOR, 300, &token), ERR_OK);
+	assert_int_equal(token_explain(&keys, token.data, token.len, NOW, &c, &fault), ERR_OK);
+	assert_int_equal(fault, TOKEN_GOOD);
 	assert_int_equal(
-	    token_issue(&key, (struct user_id){ 1 }, ROLE_DOCTOR, NOW, 1, &token), ERR_SYSTEM);
+	    token_explain(&keys, token.data, token.len, NOW + 300, &c, &fault), ERR_DENIED);
+	assert_int_equal(fault, TOKEN_EXPIRED);
+	assert_int_equal(c.user.v, 7);
+	assert_int_equal(
+	    token_explain(&keys, token.data, token.len, NOW - 61, &c, &fault), ERR_DENIED);
+	assert_int_equal(fault, TOKEN_EARLY);
+	assert_int_equal(token_explain(&other, token.data, token.len, NOW, &c, &fault), ERR_DENIED);
+	assert_int_equal(fault, TOKEN_FORGED);
+	assert_int_equal(c.user.v, 7);
+	assert_int_equal(c.epoch, 1700000000123);
+	assert_int_equal(
+	    token_explain(&keys, token.data, token.len - 9, NOW, &c, &fault), ERR_DENIED);
+	assert_int_equal(fault, TOKEN_MALFORMED);
+	assert_int_equal(c.user.v, 0);
 	buf_fini(&token);
 }
 
@@ -330,6 +371,7 @@ main(void)
 		cmocka_unit_test(an_issued_token_ends_after_its_time),
 		cmocka_unit_test(no_two_tokens_share_a_jti),
 		cmocka_unit_test(a_token_that_does_not_fit_is_no_token),
+		cmocka_unit_test(what_is_wrong_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

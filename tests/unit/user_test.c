@@ -64,6 +64,9 @@ names_are_trimmed(void **state)
 		{ "\t\r\n\f\v Ada \t\r\n\f\v", "Ada" },
 		{ "Ada  King", "Ada  King" },
 		{ " x ", "x" },
+		{ "\xc2\xa0\xe3\x80\x80 Ada\xc2\xa0King\xe2\x80\x83\xe1\x9a\x80",
+		    "Ada\xc2\xa0King" },
+		{ "\xe2\x80\x8a\xe2\x80\x8b\xe2\x80\xaf", "\xe2\x80\x8b" },
 		{ "\xc3\x89ric \xe2\x82\xac \xf0\x9f\x98\x80",
 		    "\xc3\x89ric \xe2\x82\xac \xf0\x9f\x98\x80" },
 		{ "'; DROP TABLE user; --", "'; DROP TABLE user; --" },
@@ -116,6 +119,7 @@ a_name_is_trimmed_before_it_is_counted(void **state)
 	assert_non_null(name_rule(blanks, out));
 	assert_non_null(name_rule("", out));
 	assert_non_null(name_rule("\t\n", out));
+	assert_non_null(name_rule("\xc2\xa0 \xe3\x80\x80", out));
 	buf_fini(&b);
 	free(name);
 	free(blanks);
@@ -144,7 +148,7 @@ an_email_has_one_at_with_something_on_each_side(void **state)
 		"\xc3\xa9@\xc3\xa9.example", "'--@x", "\"@x" };
 	static const char *const bad[] = { "", "@", "a", "a@", "@b", "a@@b", "a@b@c", "a@b@",
 		"@a@b", "a b@c", " a@b", "a@b ", "a@b\n", "a\t@b", "a@b\x7f", "a\x1b@b",
-		"a@b\xc2\x85" };
+		"a@b\xc2\x85", "a@b\xc2\xa0", "\xe3\x80\x80@b", "a\xe2\x80\x83@b" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(good); i++)

@@ -1,0 +1,155 @@
+/* STUN: the published vector, and answers that anybody may have sent. */
+#include "../../admin/stun.h"
+
+#include <string.h>
+
+#include "unit.h"
+
+/* RFC 5769 2.2 and 2.3: answers to a binding request, with attributes that we do not know. */
+static const unsigned char id[STUN_ID_BYTES] = { 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86,
+	0xfa, 0x87, 0xdf, 0xae };
+static const unsigned char answer_v4[] = { 0x01, 0x01, 0x00, 0x3c, 0x21, 0x12, 0xa4, 0x42, 0xb7,
+	0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae, 0x80, 0x22, 0x00, 0x0b,
+	0x74, 0x65, 0x73, 0x74, 0x20, 0x76, 0x65, 0x63, 0x74, 0x6f, 0x72, 0x20, 0x00, 0x20, 0x00,
+	0x08, 0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43, 0x00, 0x08, 0x00, 0x14, 0x2b, 0x91,
+	0xf5, 0x99, 0xfd, 0x9e, 0x90, 0xc3, 0x8c, 0x74, 0x89, 0xf9, 0x2a, 0xf9, 0xba, 0x53, 0xf0,
+	0x6b, 0xe7, 0xd7, 0x80, 0x28, 0x00, 0x04, 0xc0, 0x7d, 0x4c, 0x96 };
+static const unsigned char answer_v6[] = { 0x01, 0x01, 0x00, 0x48, 0x21, 0x12, 0xa4, 0x42, 0xb7,
+	0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae, 0x80, 0x22, 0x00, 0x0b,
+	0x74, 0x65, 0x73, 0x74, 0x20, 0x76, 0x65, 0x63, 0x74, 0x6f, 0x72, 0x20, 0x00, 0x20, 0x00,
+	0x14, 0x00, 0x02, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79, 0xbc, 0x25,
+	0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9, 0x00, 0x08, 0x00, 0x14, 0xa3, 0x82, 0x95, 0x4e, 0x4b,
+	0xe6, 0x7b, 0xf1, 0x17, 0x84, 0xc9, 0x7c, 0x82, 0x92, 0xc2, 0x75, 0xbf, 0xe3, 0xed, 0x41,
+	0x80, 0x28, 0x00, 0x04, 0xc8, 0xfb, 0x0b, 0x4c };
+
+static struct stun_request
+binding(void)
+{
+	struct stun_request r = { .method = STUN_BINDING };
+
+	memcpy(r.id, id, sizeof(id));
+	return r;
+}
+
+static void
+published_answers_are_read(void **state)
+{
+	const struct stun_request r = binding();
+	struct stun_answer a;
+
+	(void)state;
+	assert_int_equal(stun_read(answer_v4, sizeof(answer_v4), &r, &a), ERR_OK);
+	assert_true(a.granted);
+	assert_string_equal(a.mapped, "192.0.2.1:32853");
+	assert_string_equal(a.relayed, "");
+	assert_int_equal(stun_read(answer_v6, sizeof(answer_v6), &r, &a), ERR_OK);
+	assert_string_equal(a.mapped, "[2001:db8:1234:5678:11:2233:4455:6677]:32853");
+}
+
+/* Every prefix, and every byte changed, is read without harm, and only the whole is an answer. */
+static void
+what_is_damaged_is_no_answer_or_another(void **state)
+{
+	const struct stun_request r = binding();
+	unsigned char copy[sizeof(answer_v6)];
+	struct stun_answer a;
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(answer_v6); len++)
+		assert_int_equal(stun_read(answer_v6, len, &r, &a), ERR_INVALID);
+	for (size_t i = 0; i < sizeof(answer_v6); i++) {
+		memcpy(copy, answer_v6, sizeof(copy));
+		copy[i] ^= 0xff;
+		(void)!stun_read(copy, sizeof(copy), &r, &a);
+		assert_true(memchr(a.mapped, '\0', sizeof(a.mapped)) != NULL);
+		assert_true(i >= STUN_HEADER_BYTES || !a.granted);
+	}
+}
+
+static struct stun_login
+matrix(void)
+{
+	return (struct stun_login){ .username = "\u30DE\u30C8\u30EA\u30C3\u30AF\u30B9",
+		.password = "TheMatrIX",
+		.realm = "example.org",
+		.nonce = "f//499k954d6OL34oL9FSTvy64sA" };
+}
+
+/* RFC 5769 2.4. */
+static void
+a_published_request_is_written(void **state)
+{
+	static const unsigned char right[] = { 0x00, 0x01, 0x00, 0x60, 0x21, 0x12, 0xa4, 0x42, 0x78,
+		0xad, 0x34, 0x33, 0xc6, 0xad, 0x72, 0xc0, 0x29, 0xda, 0x41, 0x2e, 0x00, 0x06, 0x00,
+		0x12, 0xe3, 0x83, 0x9e, 0xe3, 0x83, 0x88, 0xe3, 0x83, 0xaa, 0xe3, 0x83, 0x83, 0xe3,
+		0x82, 0xaf, 0xe3, 0x82, 0xb9, 0x00, 0x00, 0x00, 0x15, 0x00, 0x1c, 0x66, 0x2f, 0x2f,
+		0x34, 0x39, 0x39, 0x6b, 0x39, 0x35, 0x34, 0x64, 0x36, 0x4f, 0x4c, 0x33, 0x34, 0x6f,
+		0x4c, 0x39, 0x46, 0x53, 0x54, 0x76, 0x79, 0x36, 0x34, 0x73, 0x41, 0x00, 0x14, 0x00,
+		0x0b, 0x65, 0x78, 0x61, 0x6d, 0x70, 0x6c, 0x65, 0x2e, 0x6f, 0x72, 0x67, 0x00, 0x00,
+		0x08, 0x00, 0x14, 0xf6, 0x70, 0x24, 0x65, 0x6d, 0xd6, 0x4a, 0x3e, 0x02, 0xb8, 0xe0,
+		0x71, 0x2e, 0x85, 0xc9, 0xa2, 0x8c, 0xa8, 0x96, 0x66 };
+	const struct stun_login login = matrix();
+	unsigned char message[STUN_MESSAGE_MAX];
+	struct stun_request r = { .method = STUN_BINDING, .login = &login };
+
+	(void)state;
+	memcpy(r.id, right + 8, sizeof(r.id));
+	assert_int_equal(stun_write(&r, message), sizeof(right));
+	assert_memory_equal(message, right, sizeof(right));
+	assert_int_equal(stun_length(message), sizeof(right));
+}
+
+/* An answer whose MAC the same login has made, or another. */
+static void
+an_answer_is_proven_by_its_mac(void **state)
+{
+	struct stun_login login = matrix();
+	unsigned char message[STUN_MESSAGE_MAX];
+	struct stun_request r = { .method = (enum stun_method)0x0101, .login = &login };
+	struct stun_answer a;
+	size_t len;
+
+	(void)state;
+	memcpy(r.id, id, sizeof(id));
+	len = stun_write(&r, message);
+	r.method = STUN_BINDING;
+	assert_int_equal(stun_read(message, len, &r, &a), ERR_OK);
+	assert_true(a.granted && a.proven);
+	assert_string_equal(a.realm, "example.org");
+	login.password = "another";
+	assert_int_equal(stun_read(message, len, &r, &a), ERR_OK);
+	assert_true(a.granted && !a.proven);
+	r.login = NULL;
+	assert_int_equal(stun_read(message, len, &r, &a), ERR_OK);
+	assert_false(a.proven);
+}
+
+static void
+what_does_not_fit_is_not_written(void **state)
+{
+	static char longest[STUN_TEXT_SIZE];
+	struct stun_login login = { .username = longest, .password = "p" };
+	unsigned char message[STUN_MESSAGE_MAX];
+	const struct stun_request r = { .method = TURN_REFRESH, .login = &login };
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	memset(login.realm, 'r', sizeof(login.realm) - 1);
+	assert_true(stun_write(&r, message) > 0);
+	memset(login.nonce, 'n', sizeof(login.nonce) - 1);
+	assert_int_equal(stun_write(&r, message), 0);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(published_answers_are_read),
+		cmocka_unit_test(what_is_damaged_is_no_answer_or_another),
+		cmocka_unit_test(a_published_request_is_written),
+		cmocka_unit_test(an_answer_is_proven_by_its_mac),
+		cmocka_unit_test(what_does_not_fit_is_not_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
