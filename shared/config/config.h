@@ -27,6 +27,8 @@ struct config {
 	char bind[CONFIG_TEXT_SIZE];
 	char tls_pem[CONFIG_TEXT_SIZE]; /* lighttpd's key and certificate; empty: no TLS */
 	int tls_port;
+	int http_workers;     /* of lighttpd; 0: one process, which serves itself */
+	int http_descriptors; /* of each of them, at most */
 	char data_dir[CONFIG_TEXT_SIZE];
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];

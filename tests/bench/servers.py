@@ -14,8 +14,8 @@ HERE = ROOT / "tests/bench"
 INSTALLED = ROOT / "build/bench/peers"
 PATIENCE = 60
 # For all servers: what would be measured otherwise is bcrypt, and limits of ours that the peers have none of. The peers hash at
-# this cost too.
-ENV = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0", "TELEMED_WS_RATE": "0"}
+# this cost too. And nobody waits for a drain.
+ENV = {"TELEMED_BCRYPT_COST": "4", "TELEMED_AUTH_RATE": "0", "TELEMED_WS_RATE": "0", "TELEMED_DRAIN_TIME": "0"}
 
 
 def free_port():
@@ -157,13 +157,14 @@ class Ours(Server):
     """scripts/run on a copy of a data directory that has its users already."""
 
     through = "relay"  # straight at the relay's socket
+    more = {}
 
     def start(self):
         data = self.dir / "data"
         shutil.copytree(self.bench.data(self.patients, self.doctors), data)
         self.port = free_port()
         self.run(ROOT / "scripts/run", self.bench.build, ready=lambda p: p.says("telemed: ready"),
-                 TELEMED_PORT=str(self.port), TELEMED_DATA_DIR=str(data), **ENV)
+                 TELEMED_PORT=str(self.port), TELEMED_DATA_DIR=str(data), **ENV, **self.more)
         self.users = self.bench.our_users.take(self.patients, self.doctors, self.dir)
         self.to = f"unix:{data}/run/relay.sock"
         if self.through == "lighttpd":
@@ -174,23 +175,20 @@ class OursThroughLighttpd(Ours):
     through = "lighttpd"
 
 
-class OursThroughTwo(Ours):
-    """Behind a second lighttpd with two workers, for one process has too few descriptors. It is not in `make run`."""
-
-    def start(self):
-        super().start()
-        self.to = f"tcp:{start_lighttpd(self, self.dir / 'data', 'server.max-worker = 2')}"
+class OursThroughTwo(OursThroughLighttpd):
+    """In two processes, for one has too few descriptors."""
+    more = {"TELEMED_HTTP_WORKERS": "2"}
 
 
-def start_lighttpd(server, data, *more):
-    """Ours, on another port, with the sockets of another data directory; the port."""
+def start_lighttpd(server, data):
+    """Ours, with the sockets of another data directory; the port."""
     port = free_port()
     conf = server.dir / "lighttpd.conf"
     conf.write_text("\n".join([f'include "{ROOT}/lighttpd.conf"', f'server.pid-file := "{server.dir}/lighttpd.pid"',
-                               f'accesslog.filename := "{server.dir}/access.log"', *more]) + "\n")
+                               f'accesslog.filename := "{server.dir}/access.log"']) + "\n")
     server.run(lighttpd(), "-D", "-f", conf, ready=lambda _: answers(port), TELEMED_PORT=str(port),
                TELEMED_LIGHTTPD_BIND="127.0.0.1", TELEMED_DATA_DIR=str(data), TELEMED_ROOT=str(ROOT),
-               TELEMED_LIGHTTPD_PROXY="0.0.0.0/32",
+               TELEMED_LIGHTTPD_PROXY="0.0.0.0/32", TELEMED_LIGHTTPD_WORKERS="0",
                TELEMED_LIGHTTPD_FDS="20000", TELEMED_LIGHTTPD_CONNECTIONS="10000")
     return port
 

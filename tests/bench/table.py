@@ -90,7 +90,7 @@ def show_row(case, label, runs, figures, repeat):
     more = "  ".join(f"{k} {short(figures.get(k))}" for k in case.shows)
     print(f"  {label:24}{short(figures[key] / by) if values else '-':>10}   {spread}   {more}".rstrip())
     if len(good) < repeat:
-        print(f"    FAILED: the figure is of {len(good)} runs, not of {repeat}")
+        print(f"    FAILED: the figure is of {len(good)} of {repeat} runs")
     for run in runs:
         if "failed" in run:
             print(f"    FAILED: {' '.join(run['failed'].split())[:300]}")
@@ -107,12 +107,12 @@ def show_cases(results, repeat):
         for text, ok in judge(case, middle):
             print(f"    {'met   ' if ok else 'MISSED'} {text}")
             met, missed = met + ok, missed + (not ok)
-    print(f"\n{met} met, {missed} missed; {failed} runs failed")
+    print(f"\n{met} met, {missed} missed; runs that failed: {failed}")
 
 
 def plain(command):
     """As it would be typed here: without this machine's folders."""
-    return re.sub(r"\S*/telemed-bench\.[^/]+/bench\.[^/ ]+", "DIR", command).replace(f"{ROOT}/", "")
+    return re.sub(r"[^\s=:]*/telemed-bench\.[^/]+/bench\.[^/ ]+", "DIR", command).replace(f"{ROOT}/", "").replace(str(ROOT), ".")
 
 
 def show_commands(results, servers, loads):
@@ -134,7 +134,7 @@ def show_commands(results, servers, loads):
 def show(about, args, results, servers, loads):
     for name in ("machine", "versions"):
         print(f"{name}: {', '.join(f'{k} {v}' for k, v in about[name].items())}")
-    print(f"{about['when']}, {about['command']}: {args.repeat} runs of {args.seconds:g} s each, medians; peers and relay on Unix sockets"
+    print(f"{about['when']}, {about['command']}: medians of {args.repeat}, {args.seconds:g} s each; peers and relay on Unix sockets"
           " where it does not say otherwise")
     show_cases(results, args.repeat)
     show_commands(results, servers, loads)

@@ -95,6 +95,9 @@ static const struct number {
 	int lo, hi;
 } numbers[] = {
 	{ "TELEMED_PORT", offsetof(struct config, port), 8080, 1, 65535 },
+	{ "TELEMED_HTTP_WORKERS", offsetof(struct config, http_workers), 0, 0, 64 },
+	{ "TELEMED_HTTP_DESCRIPTORS", offsetof(struct config, http_descriptors), 65536, 1024,
+	    1048576 },
 	{ "TELEMED_TOKEN_TTL", offsetof(struct config, token_ttl_s), 28800, 1, 2592000 },
 	{ "TELEMED_BCRYPT_COST", offsetof(struct config, bcrypt_cost), 12, 4, 15 },
 	{ "TELEMED_WS_RATE", offsetof(struct config, ws_rate), 50, 0, 100000 },
