@@ -11,6 +11,8 @@ BUILD := build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(
 PACKAGES := libcjson libjwt sqlite3 libcrypt libcrypto
 WARN := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
+# No path of the build in what is installed.
+PLACELESS := -ffile-prefix-map=$(CURDIR)=.
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 SANITIZERS := $(if $(filter thread,$(SANITIZE)),-fsanitize=thread,-fsanitize=address,undefined -fno-sanitize-recover=all) \
 	-fno-omit-frame-pointer
@@ -20,7 +22,7 @@ FUZZERS := $(SANITIZERS) -fsanitize=fuzzer-no-link
 CFLAGS := -O2 -g
 CPPFLAGS := -D_GNU_SOURCE -DTELEMED_VERSION='"$(shell cat VERSION)"' -Ishared -I$(BUILD)/gen -MMD -MP
 # Hidden: libjwt reads with jansson, some of whose names are ours too, and would get ours.
-CFLAGS += -std=gnu11 -fvisibility=hidden $(WARN) $(if $(FUZZ),$(FUZZERS),$(if $(SANITIZE),$(SANITIZERS),$(HARDEN)))
+CFLAGS += -std=gnu11 $(PLACELESS) -fvisibility=hidden $(WARN) $(if $(FUZZ),$(FUZZERS),$(if $(SANITIZE),$(SANITIZERS),$(HARDEN)))
 LDFLAGS := -pie -Wl,-z,relro,-z,now $(if $(FUZZ),$(SANITIZERS),$(if $(SANITIZE),$(SANITIZERS)))
 # FastCGI's and libev's packages have no pkg-config file.
 LDLIBS = $(shell pkg-config --libs $(PACKAGES))
@@ -47,13 +49,16 @@ BENCH_PROGRAMS := $(BUILD)/tests/bench/load/load $(BUILD)/tests/bench/peers/limi
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: help programs run test sanitize tsan valgrind lint format sim soak faults screenshots bench fuzz deps clean FORCE
+.PHONY: help programs install install-files deb debtest run test sanitize tsan valgrind lint format sim soak faults screenshots bench fuzz deps clean FORCE
 
 programs: $(BUILD)/fcgi-api/fcgi-api $(BUILD)/ws-relay/ws-relay $(BUILD)/admin/telemed-admin
 
 help:
 	@echo 'make run       build and serve on http://127.0.0.1:8080 (settings: .env.example)'
 	@echo 'make programs  build/gcc/fcgi-api/fcgi-api, ws-relay/ws-relay and admin/telemed-admin'
+	@echo 'make install   into PREFIX=/usr/local (DESTDIR= goes before it); docs/install.md'
+	@echo 'make deb       build/deb/telemed_VERSION_ARCH.deb, for Debian 12'
+	@echo 'make debtest   install that in a Debian tree of its own, run, upgrade, purge: root, and some minutes'
 	@echo 'make test      every test; TESTS="e2e/rest" for some'
 	@echo 'make sanitize  every test under ASan and UBSan'
 	@echo 'make tsan      what has threads, and the end-to-end tests of who uses them, under TSan'
@@ -67,6 +72,49 @@ help:
 	@echo 'make screenshots  the pictures in the README, anew'
 	@echo 'make format    lay the C code out'
 	@echo 'make clean     forget what was built'
+
+# What runs from a checkout runs from PREFIX, and wherever that is moved to: nothing is written into it but, into the settings,
+# where the data are. Settings that are there already stay.
+DESTDIR :=
+PREFIX := /usr/local
+LIBDIR = $(DESTDIR)$(PREFIX)/lib/telemed
+SHAREDIR = $(DESTDIR)$(PREFIX)/share
+# A prefix /usr has its settings and data in /etc and /var.
+BASE = $(PREFIX:%/usr=%)
+SETTINGS = $(DESTDIR)$(BASE)/etc/telemed/telemed.conf
+
+install: programs
+	@$(MAKE) --no-print-directory install-files
+
+# Of what has been built.
+install-files:
+	install -d $(LIBDIR)/fcgi-api $(LIBDIR)/ws-relay $(LIBDIR)/admin $(LIBDIR)/scripts $(DESTDIR)$(PREFIX)/bin $(dir $(SETTINGS))
+	install $(BUILD)/fcgi-api/fcgi-api $(LIBDIR)/fcgi-api/
+	install $(BUILD)/ws-relay/ws-relay $(LIBDIR)/ws-relay/
+	install $(BUILD)/admin/telemed-admin $(LIBDIR)/admin/
+	install scripts/run scripts/lighttpd scripts/prepare $(LIBDIR)/scripts/
+	install -m 644 scripts/settings.sh $(LIBDIR)/scripts/
+	install scripts/admin $(DESTDIR)$(PREFIX)/bin/telemed-admin
+	install -d $(SHAREDIR)/telemed/www $(SHAREDIR)/telemed/fcgi-api/errors
+	install -m 644 lighttpd.conf lighttpd-tls.conf $(SHAREDIR)/telemed/
+	install -m 644 www/* $(SHAREDIR)/telemed/www/
+	install -m 644 fcgi-api/errors/* $(SHAREDIR)/telemed/fcgi-api/errors/
+	install -d $(SHAREDIR)/telemed/docs $(SHAREDIR)/doc/telemed/docs/images
+	$(if $(wildcard docs/*.yaml),install -m 644 $(wildcard docs/*.yaml) $(SHAREDIR)/telemed/docs/)
+	$(if $(wildcard docs/man/*.1),install -D -m 644 -t $(SHAREDIR)/man/man1 $(wildcard docs/man/*.1))
+	$(if $(wildcard admin/*.bash),install -D -m 644 admin/telemed-admin.bash $(SHAREDIR)/bash-completion/completions/telemed-admin)
+	$(if $(wildcard ops/*),install -D -m 644 -t $(SHAREDIR)/doc/telemed/ops $(wildcard ops/*))
+	install -m 644 README.md CHANGELOG.md LICENSE $(SHAREDIR)/doc/telemed/
+	install -m 644 .env.example $(SHAREDIR)/doc/telemed/settings.example
+	install -m 644 $(wildcard docs/*.*) $(SHAREDIR)/doc/telemed/docs/
+	install -m 644 docs/images/* $(SHAREDIR)/doc/telemed/docs/images/
+	[ -e $(SETTINGS) ] || sed 's|@STATE@|$(BASE)/var/lib/telemed|' telemed.conf | install -m 640 /dev/stdin $(SETTINGS)
+
+deb: deps-deb
+	@scripts/deb
+
+debtest: deps-deb
+	@tests/deb/run
 
 run: deps-run
 	@echo 'telemed: building $(BUILD)' >&2
@@ -210,4 +258,5 @@ $(BUILD)/gen/schema_%.h: shared/store/schema/%_*.sql
 
 $(BUILD)/shared/store/migrate.o $(BUILD)/tests/unit/store_test.o: $(SCHEMAS)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# Not what a Debian tree (tests/deb) has by such names.
+-include $(shell find build -path build/deb -prune -o -name '*.d' -print 2>/dev/null)

@@ -14,5 +14,5 @@ handler handle_doctors_status;
 handler handle_turn;  /* handle_turn.c */
 handler handle_livez; /* handle_health.c */
 handler handle_readyz;
-handler handle_metrics; /* handle_metrics.c */
+handler handle_metrics;	 /* handle_metrics.c */
 handler handle_contract; /* handle_contract.c */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/proc.h"
 #include "metrics/metrics.h"
 
@@ -272,6 +273,7 @@ pools_run(
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (pipe2(crew.leash, O_CLOEXEC) != 0)
 		return false;
+	notify_state("READY=1"); /* what comes before the workers do waits at the sockets */
 	while (!stop) {
 		int sig;
 

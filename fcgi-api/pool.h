@@ -26,7 +26,8 @@ struct pool {
 	unsigned size; /* how many */
 };
 
-/* Runs RUN(CONTEXT, fd, next) in the workers of COUNT POOLS and starts another for each that dies.
+/* Tells the service manager that it serves, runs RUN(CONTEXT, fd, next) in the workers of COUNT
+ * POOLS, and starts another for each that dies.
  *
  * At SIGHUP, where RELOAD(CONTEXT) says so, all workers end when they have answered the request
  * that they have, and others, which know what the parent knows by then, begin when the last has

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/log.h"
+#include "base/notify.h"
 
 enum {
 	RECONNECT_FIRST_MS = 1000, /* after the last close, for the first client */
@@ -69,6 +70,7 @@ drain_begin(struct drain *d, int64_t now_ms)
 	d->begun_ms = now_ms;
 	d->end_ms = now_ms + d->length_ms + STOP_MAX_MS;
 	d->to_close = conn_table_count(r->conns);
+	notify_state("STOPPING=1");
 	LOG(LOG_INFO, "stopping", F_INT("connections", d->to_close));
 	r->stopping = true;
 	relay_refuse_calls(r, true);

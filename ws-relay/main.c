@@ -13,6 +13,7 @@
 #include "base/exit.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/signals.h"
 #include "config/paths.h"
 #include "doorbell/doorbell.h"
@@ -37,6 +38,7 @@ ready(void)
 	LOG(LOG_INFO, "started", F_STR("version", TELEMED_VERSION),
 	    F_STR("visibility", config_visibility_name(&config)),
 	    F_STR("doctor_signup", config_signup_name(&config)));
+	notify_state("READY=1");
 }
 
 static int

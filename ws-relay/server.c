@@ -12,6 +12,7 @@
 #include "base/exit.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/proc.h"
 #include "doorbell/doorbell.h"
 #include "drain.h"
@@ -342,6 +343,7 @@ on_second(struct ev_loop *loop, ev_timer *w, int events)
 	metric_set(METRIC_RELAY_BEAT, 0, now_ms);
 	conn_table_tick(s->relay.conns, now_ms, clock_wall_ms() / 1000);
 	handshakes_tick(s->handshakes, now_ms);
+	notify_alive(); /* from the loop: one that is stuck is not */
 	/* Lists that sockets did not take at once: of 14,700 connections through lighttpd each had
 	 * 8.6 KB, and has 4.1 with this. */
 	(void)heap_tick(&s->heap);

@@ -35,6 +35,8 @@ static const char *const signups[] = { "open", "approve", NULL };
 static const struct setting settings[] = {
 	{ "TELEMED_PORT", INT, START, AT(port), "8080", 1, 65535, NULL },
 	{ "TELEMED_BIND", ADDRESS, START, AT(bind), "127.0.0.1", 0, 0, NULL },
+	{ "TELEMED_TLS_PEM", TEXT, START, AT(tls_pem), "", 0, 0, NULL },
+	{ "TELEMED_TLS_PORT", INT, START, AT(tls_port), "8443", 1, 65535, NULL },
 	{ "TELEMED_HTTP_WORKERS", INT, START, AT(http_workers), "0", 0, 64, NULL },
 	{ "TELEMED_HTTP_DESCRIPTORS", INT, START, AT(http_descriptors), "65536", 1024, 1 << 20,
 	    NULL },

@@ -25,6 +25,8 @@ enum doctor_signup { SIGNUP_OPEN, SIGNUP_APPROVE };
 struct config {
 	int port;
 	char bind[CONFIG_TEXT_SIZE];
+	char tls_pem[CONFIG_TEXT_SIZE]; /* lighttpd's key and certificate; empty: no TLS */
+	int tls_port;
 	int http_workers;     /* of lighttpd; 0: one process, which serves itself */
 	int http_descriptors; /* of each of them, at most */
 	char data_dir[CONFIG_TEXT_SIZE];

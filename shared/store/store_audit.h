@@ -70,7 +70,6 @@ MUST_USE enum err store_audit_drop(
  * there was never one. Whether it is whole is not looked at. */
 MUST_USE enum err store_audit_last(struct store *s, struct audit_mark *out);
 
-
 /* Reading, for store_open_reader(). Both hold one state of the database until
  * store_audit_reading_end(). */
 

@@ -10,6 +10,9 @@ grep -qx "telemed: ready on $base" "$work/stack.out"
 ok 'says where it serves'
 is_ready
 ok 'is ready when it says so'
+[ "$(grep -c 'A clinic sets TELEMED_VISIBILITY=scoped' "$work/stack.err")" = 1 ] &&
+	[ "$(grep -c 'A clinic sets TELEMED_DOCTOR_SIGNUP=approve' "$work/stack.err")" = 1 ]
+ok 'says once that what is open is open'
 [ "$(stat -c '%a %s' "$work/data/secret")" = "600 32" ]
 ok 'makes a secret of 32 bytes, for its owner alone'
 [ "$(stat -c %a "$work/data/telemed.db")" = 600 ]
@@ -44,7 +47,9 @@ ok 'ends with 0 on SIGTERM'
 wait_for 10 all_gone "$session"
 ok 'leaves no process behind'
 
-stack_start
+stack_start TELEMED_VISIBILITY=scoped TELEMED_DOCTOR_SIGNUP=approve
+[ "$(grep -c 'A clinic sets' "$work/stack.err")" = 2 ]
+ok 'and not where it is not'
 rest POST /auth/login '{"email":"ann@example.org","password":"password"}'
 expect 200
 ok 'keeps accounts over a restart'
@@ -89,6 +94,10 @@ detail=$(ulimit -f 0 && TELEMED_DATA_DIR="$work/full" timeout 60 "$root/scripts/
 [ $? -eq 100 ] && [ ! -e "$work/full/secret" ]
 ok 'gives up where the secret cannot be written'
 
+env TELEMED_SETTINGS_FILE="$work/no-such-file" TELEMED_DATA_DIR="$work/bad" timeout 60 "$root/scripts/run" "$build" >"$work/other" 2>&1
+[ $? -eq 100 ] && grep -q TELEMED_SETTINGS_FILE "$work/other"
+ok 'stops the start for settings that are not there'
+
 bad_setting() {
 	detail=$(env "$1=$2" TELEMED_DATA_DIR="$work/bad" timeout 60 "$root/scripts/run" "$build" 2>&1 </dev/null)
 	[ $? -eq 100 ] && [[ $detail == *"$1"* ]]
@@ -96,7 +105,7 @@ bad_setting() {
 for setting in TELEMED_PORT=0 TELEMED_PORT=65536 TELEMED_PORT=http TELEMED_BIND=localhost TELEMED_TRUSTED_PROXY=::ffff:127.0.0.1 TELEMED_TOKEN_TTL=0 \
 	TELEMED_BCRYPT_COST=3 TELEMED_BCRYPT_COST=16 TELEMED_ALLOWED_ORIGINS=clinic.example TELEMED_WS_RATE=-1 \
 	TELEMED_AUTH_RATE=1.5 TELEMED_PRESENCE_GRACE=x TELEMED_RING_TIMEOUT=0 \
-	TELEMED_LOG_LEVEL=loud TELEMED_JWT_SECRET=short TELEMED_TURN_URLS=turn.example; do
+	TELEMED_TLS_PORT=0 TELEMED_LOG_LEVEL=loud TELEMED_JWT_SECRET=short TELEMED_TURN_URLS=turn.example; do
 	bad_setting "${setting%%=*}" "${setting#*=}"
 	ok "stops the start for $setting"
 done

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from stack import BUILD, ROOT, Stack, call, free_port, ring, wait_until
-from trouble import Strace, integrity, is_ready
+from trouble import Strace, integrity
 
 
 @pytest.fixture()
@@ -26,8 +26,9 @@ def mounted(kind, path, *options):
         pytest.skip("this may not mount: " + run.stderr.strip())
 
 
-async def assert_writes_fail(stack, patient, doctor):
-    """P and D are connections; the relay and REST refuse what must be stored, whole, and go on with all else."""
+async def assert_writes_fail(stack, patient, doctor, disk):
+    """P and D are connections; the relay and REST refuse what must be stored, whole, and go on with all else. DISK: what /readyz
+    says of it."""
     p, d = patient, doctor
     users = stack.sql("SELECT count(*) FROM user")
     for n in range(3):
@@ -43,7 +44,8 @@ async def assert_writes_fail(stack, patient, doctor):
         assert stack.rest("POST", "/doctors/status", {"status": "BUSY"}, d.user.token)[0] == 503
         assert stack.status_of(d.user) == "ONLINE"
     assert stack.live_calls() == [] and stack.sql("SELECT count(*) FROM user") == users
-    assert is_ready(stack)
+    status, got = stack.rest("GET", "/readyz")
+    assert (status, got["checks"]) == (200 if disk == "ok" else 503, {"database": "ok", "disk": disk, "relay": "ok"})
 
 
 async def assert_healed(stack, p, d):
@@ -80,7 +82,7 @@ async def test_a_full_disk():
         await p.wait_status(d.user, "ONLINE")
         await p.barrier()
         fill(stack.data / "ballast")
-        await assert_writes_fail(stack, p, d)
+        await assert_writes_fail(stack, p, d, disk="full")
         (stack.data / "ballast").unlink()
         await assert_healed(stack, p, d)
         assert stack.stop() == 0
@@ -96,7 +98,7 @@ async def test_a_disk_that_fails(stack, what):
     await p.wait_status(d.user, "ONLINE")
     await p.barrier()
     with Strace(stack.pids("ws-relay") + stack.pids("fcgi-api"), what):
-        await assert_writes_fail(stack, p, d)
+        await assert_writes_fail(stack, p, d, disk="ok")
     await assert_healed(stack, p, d)
 
 

@@ -27,11 +27,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What HTTP itself is made of, and who says that it is lighttpd.
-TRANSPORT = {"connection", "content-length", "content-type", "date", "keep-alive", "server", "transfer-encoding"}
+# What HTTP itself is made of, and TLS, and who says that it is lighttpd.
+TRANSPORT = {"connection", "content-length", "content-type", "date", "keep-alive", "server", "strict-transport-security",
+             "transfer-encoding"}
 
-# The page and its files, which are no part of the contract: as in lighttpd.conf.
-PAGE = re.compile(r"/([A-Za-z0-9_-]*[A-Za-z]\.(html|js|css|svg|png))?")
+# The page and its files, and a certificate authority's challenges, which are no part of the contract: as in lighttpd.conf.
+PAGE = re.compile(r"/([A-Za-z0-9_-]*[A-Za-z]\.(html|js|css|svg|png)|\.well-known/acme-challenge/[A-Za-z0-9_-]+)?")
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -139,8 +140,10 @@ class Rest:
         self.paths = self.document.whole["paths"]
         self.refusals = self.document.whole["components"]["responses"]["Lighttpd"]
 
-    def responses_for(self, method, path):
+    def responses_for(self, method, path, status):
         """(what this operation is called, the operation or None, its responses)."""
+        if status == 308:
+            return "x-without-tls", None, {"308": self.document.whole["x-without-tls"]}
         item = self.paths.get(path)
         if item is None:
             return "x-other-paths", None, {"404": self.document.whole["x-other-paths"], "default": self.refusals}
@@ -155,8 +158,8 @@ class Rest:
         path = normalised(target)
         if PAGE.fullmatch(path):
             return
-        name, operation, responses = self.responses_for(method, path)
-        response = responses.get(str(status), responses["default"])
+        name, operation, responses = self.responses_for(method, path, status)
+        response = responses.get(str(status)) or responses["default"]
         for sentence in self.check_answer(response, method, status, headers, answer):
             found.append(f"{self.document.name}: {method} {path!a} was answered {status}: {sentence}")
         if method != "HEAD":
@@ -249,6 +252,7 @@ class Rest:
                 keys |= keys_of(f"{method.upper()} {path}", item[method]["responses"])
         keys |= keys_of("x-other-paths", {"404": self.document.whole["x-other-paths"]})
         keys |= keys_of("x-other-methods", {"405": self.document.whole["x-other-methods"]})
+        keys |= keys_of("x-without-tls", {"308": self.document.whole["x-without-tls"]})
         for way in alternatives(self.refusals["content"]["application/problem+json"]["schema"]):
             keys |= {f"lighttpd {status} {code}" for status in values(way["status"]) for code in values(way["code"])}
         return keys
@@ -272,6 +276,7 @@ def keys_of(name, responses):
 
 def normalised(target):
     """The path as lighttpd takes it."""
+    target = re.sub("^https?://[^/?]*", "", target)  # absolute-form (RFC 9112 3.2.2)
     path = re.sub("/+", "/", unquote(target.partition("?")[0], errors="replace"))
     clean = posixpath.normpath(path)
     return clean + "/" if path.endswith(("/", "/.", "/..")) and clean != "/" else clean

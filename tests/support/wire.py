@@ -54,9 +54,9 @@ class Closed(Exception):
 
 
 class Wire:
-    """To a TCP port of this machine, or to a Unix socket."""
+    """To a TCP port of this machine, by TLS where there is a context for it, or to a Unix socket."""
 
-    def __init__(self, to):
+    def __init__(self, to, tls=None):
         if isinstance(to, Path):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(PATIENCE)
@@ -64,6 +64,8 @@ class Wire:
         else:
             self.socket = socket.create_connection(("127.0.0.1", to), PATIENCE)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.public = not isinstance(to, Path)
         self.contract = None  # of a WebSocket
         self.ahead = b""
