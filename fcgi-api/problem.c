@@ -57,6 +57,7 @@ refuse(struct request *q, enum problem p, const char *detail)
 	q->reply.code = problems[p].code;
 	q->reply.content_type = "application/problem+json";
 	q->reply.authenticate = problems[p].authenticate;
+	q->reply.etag = NULL;
 	if (p == PROBLEM_UNAVAILABLE)
 		q->reply.retry_after_s = UNAVAILABLE_RETRY_S;
 	jw_object(&w, NULL);

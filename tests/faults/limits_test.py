@@ -272,7 +272,7 @@ async def test_an_end_under_load():
             try:
                 while True:
                     await c.send("chat", message="x" * 500)
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.05)
             except websockets.ConnectionClosed:
                 pass
         talk = [asyncio.ensure_future(chatter(c, n)) for n, c in enumerate(clients)]

@@ -145,13 +145,14 @@ class Rest:
         if status == 308:
             return "x-without-tls", None, {"308": self.document.whole["x-without-tls"]}
         item = self.paths.get(path)
+        others = {"503": self.document.whole["components"]["responses"]["Unavailable"], "default": self.refusals}
         if item is None:
-            return "x-other-paths", None, {"404": self.document.whole["x-other-paths"], "default": self.refusals}
+            return "x-other-paths", None, {"404": self.document.whole["x-other-paths"], **others}
         if method == "HEAD" and "head" in item:
             method = "GET"
         operation = item.get(method.lower())
         if operation is None:
-            return "x-other-methods", None, {"405": self.document.whole["x-other-methods"], "default": self.refusals}
+            return "x-other-methods", None, {"405": self.document.whole["x-other-methods"], **others}
         return f"{method} {path}", operation, operation["responses"]
 
     def exchange(self, method, target, body, status, headers, answer):
