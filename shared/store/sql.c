@@ -2,6 +2,7 @@
 #include "store/sql.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "metrics/metrics.h"
@@ -227,6 +228,21 @@ sql_row(struct store *s, sqlite3_stmt *st)
 		return ERR_OK;
 	e = rc == SQLITE_DONE ? ERR_NOT_FOUND : sql_outcome(s, rc, "read");
 	sqlite3_reset(st);
+	return e;
+}
+
+enum err
+sql_check(struct store *s, const char *pragma)
+{
+	sqlite3_stmt *st = NULL;
+	enum err e;
+
+	e = sql_outcome(s, sqlite3_prepare_v2(s->db, pragma, -1, &st, NULL), "check");
+	if (e == ERR_OK)
+		e = sql_row(s, st);
+	if (e == ERR_OK && strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+		e = ERR_INVALID;
+	sqlite3_finalize(st);
 	return e;
 }
 

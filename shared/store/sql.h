@@ -111,6 +111,10 @@ MUST_USE enum err sql_run(struct store *s, sqlite3_stmt *st);
  * as well. */
 MUST_USE enum err sql_row(struct store *s, sqlite3_stmt *st);
 
+/* Runs PRAGMA, one that says "ok" of a database that is whole. ERR_INVALID: it says something else.
+ */
+MUST_USE enum err sql_check(struct store *s, const char *pragma);
+
 /* Turns SQLite's RC into an outcome, and logs it where it is trouble. */
 enum err sql_outcome(struct store *s, int rc, const char *what);
 

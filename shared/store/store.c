@@ -196,17 +196,7 @@ store_is_hopeless(enum err e)
 enum err
 store_check(struct store *s)
 {
-	sqlite3_stmt *st = NULL;
-	enum err e;
-
-	e = sql_outcome(
-	    s, sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL), "check");
-	if (e == ERR_OK)
-		e = sql_row(s, st);
-	if (e == ERR_OK && strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-		e = ERR_INVALID;
-	sqlite3_finalize(st);
-	return e;
+	return sql_check(s, "PRAGMA quick_check(1)");
 }
 
 enum err

@@ -31,23 +31,6 @@ copy_pages(struct store *from, struct store *to)
 	return sql_outcome(to, rc, "copy");
 }
 
-/* ERR_INVALID: it is not "ok". */
-static enum err
-check(struct store *s)
-{
-	sqlite3_stmt *st = NULL;
-	enum err e;
-
-	e = sql_outcome(
-	    s, sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL), "check");
-	if (e == ERR_OK)
-		e = sql_row(s, st);
-	if (e == ERR_OK && strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-		e = ERR_INVALID;
-	sqlite3_finalize(st);
-	return e;
-}
-
 /* A store of nothing but the file at PATH, or at the URI of it. */
 static enum err
 open_file(const char *path, int flags, struct store **out)
@@ -85,7 +68,7 @@ store_copy(struct store *s, const char *path)
 	if (e == ERR_OK)
 		e = run(copy, "PRAGMA journal_mode = DELETE");
 	if (e == ERR_OK)
-		e = check(copy);
+		e = sql_check(copy, "PRAGMA integrity_check(1)");
 	store_close(copy);
 	return e == ERR_OK ? file_sync_name(path) : e;
 }

@@ -16,16 +16,7 @@
 static int
 fresh_environment(void **state)
 {
-	char name[64];
-
-	for (char **e = environ; *e != NULL;) {
-		if (strncmp(*e, "TELEMED_", 8) != 0) {
-			e++;
-			continue;
-		}
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*e, "="), *e);
-		unsetenv(name);
-	}
+	unset_settings();
 	if (setenv("TELEMED_JWT_SECRET", THIRTY_ONE "8", 1) != 0)
 		return -1;
 	return scratch_enter(state);

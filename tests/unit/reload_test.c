@@ -12,16 +12,7 @@
 static int
 fresh(void **state)
 {
-	char name[64];
-
-	for (char **e = environ; *e != NULL;) {
-		if (strncmp(*e, "TELEMED_", 8) != 0) {
-			e++;
-			continue;
-		}
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*e, "="), *e);
-		unsetenv(name);
-	}
+	unset_settings();
 	if (scratch_enter(state) != 0 || setenv("TELEMED_SETTINGS_FILE", "settings", 1) != 0)
 		return -1;
 	return setenv("TELEMED_JWT_SECRET_FILE", "secret", 1);

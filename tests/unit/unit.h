@@ -18,6 +18,22 @@
 #include "base/err.h"
 #include "base/log.h"
 
+/* The tester's own settings do not matter. */
+static inline void
+unset_settings(void)
+{
+	char name[64];
+
+	for (char **e = environ; *e != NULL;) {
+		if (strncmp(*e, "TELEMED_", 8) != 0) {
+			e++;
+			continue;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*e, "="), *e);
+		unsetenv(name);
+	}
+}
+
 /* Fails and names the row of the table that is wrong. */
 #define assert_row(row, truth) check_row((row), (truth), #truth, __FILE__, __LINE__)
 
