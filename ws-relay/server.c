@@ -451,7 +451,7 @@ start_store(struct server *s, struct store *store)
 	static const struct address nowhere;
 	enum err e;
 
-	e = journal_load(store, load_event, &l, &at);
+	e = feed_load(store, load_event, &l, &at);
 	if (e == ERR_OK)
 		e = l.outcome;
 	if (e == ERR_OK)
