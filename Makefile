@@ -35,6 +35,7 @@ ADMIN := $(wildcard admin/*.c)
 HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c call_moves.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
+CONNECTIONS := $(addprefix ws-relay/,conn.c slots.c assembly.c close_frame.c wire.c outbox.c allowance.c peers.c wheel.c)
 UNIT := $(wildcard tests/unit/*_test.c)
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%_fuzz)
@@ -175,7 +176,7 @@ $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD
 
 # With what of the programs a target runs, and instead of which parts of it are the target's own.
 $(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
-$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix ws-relay/,conn.c dispatch.c outbox.c allowance.c peers.c wheel.c trail.c) $(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(CONNECTIONS) $(addprefix ws-relay/,dispatch.c trail.c) $(HUB))
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
