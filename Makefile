@@ -176,7 +176,7 @@ $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD
 
 # With what of the programs a target runs, and instead of which parts of it are the target's own.
 $(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
-$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(CONNECTIONS) $(addprefix ws-relay/,dispatch.c trail.c) $(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(CONNECTIONS) $(addprefix ws-relay/,relay.c dispatch.c parked.c trail.c) $(HUB))
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))

@@ -1,5 +1,5 @@
 /* The hub: presence, routing and calls, and nothing else. It is pure: no socket, no database, no
- * clock. Events go in, effects come out, and what carries them out is somebody else's (server.c,
+ * clock. Events go in, effects come out, and what carries them out is somebody else's (relay.c,
  * conn.c, journal.c; in the simulation, a fake). */
 #pragma once
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/proc.h"
+#include "dispatch.h"
 #include "doorbell/doorbell.h"
 #include "drain.h"
 #include "handshake.h"
@@ -323,7 +324,7 @@ start_relay(struct server *s, struct config *c)
 		.list_interval_ms = LIST_INTERVAL_MS,
 		.list_fresh_max = LIST_FRESH_MAX,
 	};
-	struct conn_events events = relay_conn_events;
+	struct conn_events events = dispatch_events;
 	struct relay *r = &s->relay;
 
 	events.context = r;

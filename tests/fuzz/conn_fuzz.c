@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conn_db.h"
+#include "dispatch.h"
 #include "fuzz.h"
 #include "relay.h"
 #include "strict.h"
@@ -210,7 +211,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len, in
 		wsi++;
 	MUST(len <= MESSAGE_BYTES_MAX && len == wsi->said.len);
 	MUST(len == 0 || memcmp(text, wsi->said.data, len) == 0);
-	relay_conn_events.message(context, c, text, len, since_us);
+	dispatch_events.message(context, c, text, len, since_us);
 }
 
 /* TEXT with tokens in it. */
@@ -382,7 +383,7 @@ begin(enum visibility visibility)
 		.user_connections = USER_CONNECTIONS_MAX,
 		.list_interval_ms = 100,
 		.list_fresh_max = 3 };
-	struct conn_events events = relay_conn_events;
+	struct conn_events events = dispatch_events;
 
 	now_ms = 1000;
 	due_ms = INT64_MAX;
