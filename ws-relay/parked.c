@@ -39,7 +39,7 @@ answered(struct lookup *l, const struct job *j)
 static bool
 has_room(struct user_id from)
 {
-	const struct parked *p;
+	const struct parked *p = NULL;
 	unsigned count = 0;
 
 	DL_FOREACH (parked_list, p) {
@@ -107,7 +107,7 @@ parked_ask_token(struct relay *r, struct connection *c, const struct claims *tok
 bool
 parked_waits(struct conn_id conn, struct user_id to)
 {
-	const struct parked *p;
+	const struct parked *p = NULL;
 
 	DL_FOREACH (parked_list, p) {
 		if (conn_same(p->conn, conn) && user_same(p->to, to))
