@@ -169,6 +169,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
+$(BUILD)/tests/unit/slots_test: $(call objects,ws-relay/slots.c)
 $(BUILD)/tests/unit/journal_test: $(call objects,$(addprefix ws-relay/,journal.c feed.c job.c trail.c))
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a

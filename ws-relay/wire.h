@@ -12,10 +12,10 @@
 
 struct lws;
 
-/* All zeros: one that is not open yet, or not any more, on which only wire_is_open() and
- * wire_clear() may be called. */
+/* All zeros at first. */
 struct wire {
-	struct lws *wsi;
+	struct lws *wsi;	/* the connection's, to set; NULL: it is not open yet, or not any
+				   more, and only wire_is_open() and wire_clear() may be called */
 	struct outbox outbox;	/* what could not be written at once */
 	uint64_t list_revision; /* of the user list that was written last; 0: none */
 };
