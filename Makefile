@@ -179,7 +179,7 @@ $(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix w
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
-$(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
+$(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody password_make_up store_end clock_wall_ms
 $(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
 $(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
 $(BUILD)/tests/fuzz/stun_fuzz: $(call objects,admin/stun.c)
