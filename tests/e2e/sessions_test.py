@@ -80,6 +80,18 @@ def test_a_token_that_every_worker_has_seen_is_refused_with_the_next_request(sta
     assert answers(stack, short) == {401}
 
 
+def test_a_logout_counts_for_the_tokens_of_longer_sessions_too():
+    """The setting was lowered meanwhile. What is noted of a logout may go when the last token of its session has ended."""
+    with Stack(TELEMED_TOKEN_TTL=100, TELEMED_SESSION_MAX=5000) as stack:
+        user = stack.patient()
+        began = claims(user.token)["iat"]
+        stack.stop()
+        stack.settings.update(TELEMED_TOKEN_TTL="50", TELEMED_SESSION_MAX="50")
+        stack.start()
+        assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 204
+        assert stack.sql("SELECT expires_s FROM revocation") == [(began + 5000,)]
+
+
 async def test_logout_leaves_another_login_alone(stack):
     user = stack.patient()
     _, got = stack.rest("POST", "/auth/login", {"email": f"user{stack.users}@example.org", "password": "password"})

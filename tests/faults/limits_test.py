@@ -259,6 +259,21 @@ async def test_a_clock_that_jumps(hours):
         wait_until(lambda: stack.rest("POST", "/auth/register", new)[0] == 201, "a registration")
 
 
+@pytest.mark.parametrize("hours", [1, 24, -1, -24])
+async def test_a_logout_outlives_a_clock_that_jumps(hours):
+    """Whoever logs out sweeps away the logouts of tokens that have ended: by the clock of then."""
+    with ShimmedStack(TELEMED_TOKEN_TTL=3600, TELEMED_SESSION_MAX=3600) as stack:
+        gone = stack.patient()
+        assert stack.rest("POST", "/auth/logout", token=gone.token)[0] == 204
+        for ahead_s in (hours * 3600, 0):
+            for shim in stack.shims.values():
+                shim.set_clock(ahead_s)
+            another = stack.patient()
+            assert stack.rest("POST", "/auth/logout", token=another.token)[0] == 204
+            assert stack.rest("GET", "/auth/me", token=gone.token)[0] == 401
+            assert await status_of_handshake(gone) == 401
+
+
 @pytest.mark.parametrize("years,at_ms", [(-60, 0), (9000, 253402300799999)])
 async def test_a_clock_that_nobody_has_set(years, at_ms):
     """Before 1970, or past what can be written: it counts as the first or the last moment, and is recorded as that."""
