@@ -241,7 +241,7 @@ def copy(stack, tmp_path_factory):
 
 
 def spoil(data, statements):
-    drop = "DROP TRIGGER audit_is_not_edited; DROP TRIGGER audit_is_not_deleted; "
+    drop = "DROP TRIGGER IF EXISTS audit_is_not_edited; DROP TRIGGER IF EXISTS audit_is_not_deleted; "
     subprocess.run(["sqlite3", data / "telemed.db", drop + statements], check=True, capture_output=True, timeout=60)
 
 
@@ -537,6 +537,37 @@ def test_an_approval_is_an_act_of_whoever_gave_the_command():
                                                                  ("admin", 0, doctor.id)]
         assert stack.sql("SELECT outcome, source FROM audit WHERE event = 'admin'") == [("approve", f"uid:{os.getuid()}")]
         assert report(stack.data)[0] == 0
+
+
+def test_no_line_that_is_broken_is_archived(copy, tmp_path):
+    data = copy()
+    (data / "run").mkdir()
+    spoil(data, "UPDATE audit SET event = 'what?' WHERE seq = 4")
+    got = admin(data, "archive", tmp_path / "archive", "--until", "9")
+    assert got.returncode == 1 and "not whole" in got.stderr and not (tmp_path / "archive").exists(), got
+    assert len(admin(data, "list").stdout.splitlines()) == last_of(data)
+    # Behind one whose MAC is none it cannot be told whether the next is the right one.
+    spoil(data, "UPDATE audit SET mac = x'78' WHERE seq = 4")
+    code, got = report(data, "--after", "4")
+    assert (code, got.get("found"), got.get("line"), got.get("after")) == (1, "edited", 4, 5), got
+    assert report(data, "--after", "5")[0] == 0
+
+
+def test_while_the_head_cannot_be_read_nothing_is_written():
+    with Stack() as stack:
+        stack.patient()
+        head_file = stack.data / "audit.head"
+        head_file.rename(stack.data / "away")
+        head_file.mkdir()
+        for n in range(3):
+            status, got = stack.rest("POST", "/auth/register", {"name": "x", "email": f"x{n}@example.org", "password": "password",
+                                                                "role": "PATIENT"})
+            assert (status, got["code"]) == (503, "unavailable")
+        assert stack.sql("SELECT count(*) FROM user") == [(1,)] and last_line(stack) == 1
+        head_file.rmdir()
+        (stack.data / "away").rename(head_file)
+        stack.patient()
+        assert report(stack.data)[0] == 0 and last_line(stack) == 2
 
 
 def test_a_head_that_was_taken_away_while_it_runs():
