@@ -165,9 +165,11 @@ $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
+	$(CC) $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
+$(BUILD)/tests/unit/hub_memory_test: $(call objects,$(HUB))
+$(BUILD)/tests/unit/hub_memory_test: WRAPPED := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
