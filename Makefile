@@ -170,6 +170,8 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
 $(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
 $(BUILD)/tests/unit/hub_memory_test: $(call objects,$(HUB))
 $(BUILD)/tests/unit/hub_memory_test: WRAPPED := malloc calloc realloc reallocarray strdup
+$(BUILD)/tests/unit/outbox_test: $(call objects,ws-relay/outbox.c ws-relay/frame.c)
+$(BUILD)/tests/unit/outbox_test: WRAPPED := calloc
 $(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a

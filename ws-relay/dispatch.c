@@ -256,8 +256,8 @@ renewal_checked(struct lookup *l, const struct job *j)
 	parked_count--;
 	if (c != NULL && j->outcome == ERR_OK &&
 	    conn_renew(c, n->claims.session, n->claims.epoch, n->claims.expires_s)) {
-		if (id != NULL && (f = frame_ack_token(id, n->claims.expires_s * 1000)) != NULL)
-			conn_send(c, f);
+		if (id != NULL)
+			send_or_close(c, f = frame_ack_token(id, n->claims.expires_s * 1000));
 	} else if (c != NULL && (j->outcome == ERR_DENIED || j->outcome == ERR_NOT_FOUND)) {
 		send_or_close(
 		    c, f = frame_error("forbidden", "The token was revoked", "token_refresh", id));
