@@ -198,8 +198,9 @@ async def test_a_relay_without_memory(stack, own):
     print(f"# {used} allocations, {restarts} restarts")
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own, each", "any, some of them"])
 @pytest.mark.parametrize("program", ["fcgi-api", "ws-relay"])
-def test_a_start_without_memory(tmp_path, program):
+def test_a_start_without_memory(tmp_path, program, own):
     shim = Shim(tmp_path / "shim")
     data = tmp_path / "data"
     (data / "run").mkdir(parents=True)
@@ -207,7 +208,7 @@ def test_a_start_without_memory(tmp_path, program):
 
     def start(n):
         """What became of it: 0, it has started; else its code."""
-        shim.fail_allocation(n)
+        shim.fail_allocation(n, own)
         log = tmp_path / "log"
         with open(log, "wb") as file:
             process = subprocess.Popen([BUILD / program / program], env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
@@ -222,7 +223,7 @@ def test_a_start_without_memory(tmp_path, program):
     start(0)  # makes the database
     _, used = start(FAR)
     codes = {}
-    for n in some(used, 120):
+    for n in range(1, used + 1) if own else some(used, 120):
         code, _ = start(n)
         codes[code] = codes.get(code, 0) + 1
         assert code in (0, 100, 111), f"allocation {n} of {used}: " + (tmp_path / "log").read_text()[-600:]
