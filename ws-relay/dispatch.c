@@ -220,7 +220,7 @@ is_parked(struct conn_id conn, struct user_id to)
 static bool
 has_room(struct user_id from)
 {
-	const struct parked *p;
+	const struct parked *p = NULL;
 	unsigned count = 0;
 
 	DL_FOREACH (parked_list, p) {

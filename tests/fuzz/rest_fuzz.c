@@ -345,13 +345,13 @@ check_body(const char *head, const char *body, int status)
 		MUST(body[0] == '\0');
 		return;
 	}
-	MUST(strtoul(header(head, "Content-Length"), NULL, 10) == strlen(body) || body[0] == '\0');
-	if (body[0] == '\0' || strncmp(header(head, "Content-Type"), "text/plain", 10) == 0)
+	MUST(strtoul(needed(head, "Content-Length"), NULL, 10) == strlen(body) || body[0] == '\0');
+	if (body[0] == '\0' || strncmp(needed(head, "Content-Type"), "text/plain", 10) == 0)
 		return; /* of a HEAD; and the metrics */
 	root = strict_read(body, strlen(body));
 	MUST(strict_is_object(root));
 	if (problem)
-		check_problem(root, status, header(head, "X-Request-Id"));
+		check_problem(root, status, needed(head, "X-Request-Id"));
 	strict_free(root);
 }
 
