@@ -166,9 +166,13 @@ $(BUILD)/admin/telemed-admin: $(call objects,$(ADMIN)) $(BUILD)/libtelemed.a
 tests: $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT)) $(BUILD)/tests/sim/sim $(BENCH_PROGRAMS) $(FUZZ_PROGRAMS)
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libtelemed.a
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
+	$(CC) $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) $(BUILD)/libtelemed.a -lcmocka $(LDLIBS)
 
 $(BUILD)/tests/unit/stun_test: $(call objects,admin/stun.c)
+$(BUILD)/tests/unit/hub_memory_test: $(call objects,$(HUB))
+$(BUILD)/tests/unit/hub_memory_test: WRAPPED := malloc calloc realloc reallocarray strdup
+$(BUILD)/tests/unit/outbox_test: $(call objects,ws-relay/outbox.c ws-relay/frame.c)
+$(BUILD)/tests/unit/outbox_test: WRAPPED := calloc
 $(BUILD)/tests/unit/slots_test: $(call objects,ws-relay/slots.c)
 $(BUILD)/tests/unit/journal_test: $(call objects,$(addprefix ws-relay/,journal.c feed.c job.c trail.c))
 
@@ -181,7 +185,7 @@ $(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(CONNECTIONS
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))
-$(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody store_end clock_wall_ms
+$(BUILD)/tests/fuzz/rest_fuzz: WRAPPED := password_hash password_verify password_verify_nobody password_make_up store_end clock_wall_ms
 $(BUILD)/tests/fuzz/address_fuzz: $(call objects,ws-relay/peers.c)
 $(BUILD)/tests/fuzz/archive_fuzz: $(call objects,admin/archive.c)
 $(BUILD)/tests/fuzz/stun_fuzz: $(call objects,admin/stun.c)

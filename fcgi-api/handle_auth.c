@@ -277,20 +277,33 @@ handle_register(struct request *q)
 	return ERR_OK;
 }
 
-/* ERR_DENIED for a wrong password and for an unknown email (*A has no id then), after the same
- * work.
- */
+/* A login on its way. */
+struct login {
+	const char *email;
+	const char *password;
+	char bucket[BUCKET_SIZE];	/* of its account, see name_account() */
+	struct account a;		/* of id 0: there is none */
+	char fresh[PASSWORD_HASH_SIZE]; /* the hash that A gets; "": it keeps its own */
+	const char *outcome;		/* of one that is denied, for the trail */
+};
+
+/* ERR_DENIED for a wrong password and for an unknown email, after the same work. */
 static enum err
-check_credentials(struct request *q, const char *email, const char *password, struct account *a)
+check_credentials(struct request *q, struct login *l)
 {
-	enum err e = store_user_by_email(q->service->store, email, a);
+	int cost = q->service->config->bcrypt_cost;
+	enum err e = store_user_by_email(q->service->store, l->email, &l->a);
 	int64_t start_us = clock_monotonic_us();
 
 	if (e == ERR_NOT_FOUND) {
-		a->user.id.v = 0;
-		e = password_verify_nobody(password, q->service->config->bcrypt_cost);
+		l->a.user.id.v = 0;
+		l->outcome = "unknown_account";
+		e = password_verify_nobody(l->password, cost);
 	} else if (e == ERR_OK) {
-		e = password_verify(password, a->password_hash);
+		l->outcome = "wrong_password";
+		e = password_verify(l->password, l->a.password_hash);
+		if (password_make_up(l->password, l->a.password_hash, cost) != ERR_DENIED)
+			e = ERR_SYSTEM;
 	} else {
 		return e;
 	}
@@ -298,64 +311,75 @@ check_credentials(struct request *q, const char *email, const char *password, st
 	return e;
 }
 
-/* A login that succeeded leaves no failures behind, but its line in the trail. The account is read
- * again: it took a while to hash, and meanwhile an operator may have disabled her, or set another
- * password. ERR_DENIED: one has, and *OUTCOME is what the trail says. */
+/* One whose hash was made at another cost than is set now gets another: nobody else ever knows the
+ * password. */
 static enum err
-admit(struct request *q, const char *bucket, struct account *a, const char **outcome)
+make_fresh_hash(const struct request *q, struct login *l)
+{
+	int cost = q->service->config->bcrypt_cost;
+
+	l->fresh[0] = '\0';
+	if (password_cost(l->a.password_hash) == cost)
+		return ERR_OK;
+	return password_hash(l->password, cost, l->fresh);
+}
+
+/* A login that succeeded leaves no failures behind, but its line in the trail. The account is read
+ * again: it took a while to hash, and meanwhile an operator may have disabled her. ERR_CONFLICT:
+ * her hash is another by now, an operator's or another login's. */
+static enum err
+admit(struct request *q, struct login *l)
 {
 	struct store *s = q->service->store;
 	struct account now;
-	enum err e = store_user_by_id(s, a->user.id, &now);
+	enum err e = store_user_by_id(s, l->a.user.id, &now);
 
-	*outcome = "wrong_password";
-	if (e == ERR_OK && strcmp(now.password_hash, a->password_hash) != 0)
+	if (e == ERR_OK && strcmp(now.password_hash, l->a.password_hash) != 0)
+		return ERR_CONFLICT;
+	if (e == ERR_OK && now.user.disabled) {
+		l->outcome = "disabled";
 		return ERR_DENIED;
-	*outcome = "disabled";
-	if (e == ERR_OK && now.user.disabled)
-		return ERR_DENIED;
+	}
 	if (e == ERR_OK && q->service->config->auth_rate != 0)
-		e = store_attempt_forget(s, bucket);
+		e = store_attempt_forget(s, l->bucket);
+	if (e == ERR_OK && l->fresh[0] != '\0')
+		e = store_user_set_password(s, now.user.id, l->fresh);
 	if (e == ERR_OK)
 		e = trail_add(q, AUDIT_LOGIN, "ok", now.user.id);
 	return e == ERR_OK ? begin_session(q, 200, &now) : e;
 }
 
 static enum err
-log_in(struct request *q, const char *bucket, struct account *a, const char **outcome)
+log_in(struct request *q, struct login *l)
 {
 	enum err e;
 
-	if ((e = store_begin(q->service->store)) != ERR_OK)
+	if ((e = make_fresh_hash(q, l)) != ERR_OK || (e = store_begin(q->service->store)) != ERR_OK)
 		return e;
-	return store_end(q->service->store, admit(q, bucket, a, outcome));
+	return store_end(q->service->store, admit(q, l));
 }
 
 enum err
 handle_login(struct request *q)
 {
 	char address[BUCKET_SIZE];
-	char account[BUCKET_SIZE];
-	struct account a;
-	const char *outcome;
-	const char *password;
-	const char *email;
+	struct login l = { .outcome = "" };
 	enum err e;
 
-	email = ruled_field(q, "email", email_rule);
-	password = ruled_field(q, "password", password_rule);
+	l.email = ruled_field(q, "email", email_rule);
+	l.password = ruled_field(q, "password", password_rule);
 	if ((e = refuse_faults(q)) != ERR_OK || (e = service_store(q->service)) != ERR_OK)
 		return e;
 	name_address(q, address);
-	name_account(q, email, account);
-	if ((e = throttle(q, address, account)) != ERR_OK)
+	name_account(q, l.email, l.bucket);
+	if ((e = throttle(q, address, l.bucket)) != ERR_OK)
 		return e;
-	e = check_credentials(q, email, password, &a);
-	outcome = a.user.id.v == 0 ? "unknown_account" : "wrong_password";
-	if (e == ERR_OK)
-		e = log_in(q, account, &a, &outcome);
+	do {
+		if ((e = check_credentials(q, &l)) == ERR_OK)
+			e = log_in(q, &l);
+	} while (e == ERR_CONFLICT);
 	if (e == ERR_DENIED) {
-		if ((e = log_failure(q, outcome, a.user.id)) != ERR_OK)
+		if ((e = log_failure(q, l.outcome, l.a.user.id)) != ERR_OK)
 			return e;
 		metric_add(METRIC_LOGINS_REFUSED, 0, 1);
 		return refuse(q, PROBLEM_BAD_CREDENTIALS, "Check both and try again.");

@@ -83,8 +83,10 @@ on_renewal(struct relay *r, struct connection *c, const void *what, size_t len, 
 	(void)since_us;
 	if (answer->outcome == ERR_OK &&
 	    conn_renew(c, n->claims.session, n->claims.epoch, n->claims.expires_s)) {
-		if (id != NULL && (f = frame_ack_token(id, n->claims.expires_s * 1000)) != NULL)
+		if (id != NULL) {
+			f = frame_ack_token(id, n->claims.expires_s * 1000);
 			conn_send(c, f);
+		}
 	} else if (answer->outcome == ERR_DENIED || answer->outcome == ERR_NOT_FOUND) {
 		f = frame_error("forbidden", "The token was revoked", "token_refresh", id);
 		conn_send(c, f);

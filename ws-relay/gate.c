@@ -5,8 +5,6 @@
 
 #include "json/json.h"
 
-enum { VALUE_MAX = 8192 };
-
 /* The request head, taken apart; the parts are NUL-terminated copies in TEXT. */
 struct head {
 	char text[GATE_HEAD_MAX + 1];
@@ -26,6 +24,7 @@ struct head {
 	char *forwarded;     /* X-Forwarded-For */
 	const char *request; /* X-Request-Id */
 	bool repeated;	     /* a header that may stand once stands twice */
+	bool is_old;	     /* HTTP/1.0 */
 };
 
 static struct verdict
@@ -127,8 +126,9 @@ parse_request_line(struct head *h, char *line)
 	if ((h->path = cut(line, " ")) == NULL || (version = cut(h->path, " ")) == NULL)
 		return false;
 	h->query = cut(h->path, "?");
+	h->is_old = strcmp(version, "HTTP/1.0") == 0;
 	return is_token_text(h->method) && h->path[0] == '/' &&
-	       (strcmp(version, "HTTP/1.1") == 0 || strcmp(version, "HTTP/1.0") == 0);
+	       (strcmp(version, "HTTP/1.1") == 0 || h->is_old);
 }
 
 static bool
@@ -201,7 +201,7 @@ check_upgrade(const struct head *h)
 		return verdict(426, "upgrade_required", "This is a WebSocket");
 	if (h->version == NULL || strcmp(h->version, "13") != 0)
 		return verdict(426, "upgrade_required", "Sec-WebSocket-Version must be 13");
-	if (h->repeated || h->host == NULL || !key_ok(h->key))
+	if (h->repeated || h->is_old || h->host == NULL || !key_ok(h->key))
 		return verdict(400, "invalid_request", "The WebSocket handshake is malformed");
 	return verdict(101, NULL, NULL);
 }
@@ -255,7 +255,7 @@ static const char *
 find_token(struct head *h, unsigned *count)
 {
 	static const char bearer[] = "Bearer ";
-	static char in_list[VALUE_MAX + 1];
+	static char in_list[GATE_HEAD_MAX + 1];
 	const char *protocols = h->protocols;
 	const char *found = NULL;
 	const char *at;
@@ -277,7 +277,7 @@ find_token(struct head *h, unsigned *count)
 		++*count;
 	}
 	while (at = next_item(&protocols, &len), len > 0) {
-		if (len <= 7 || len > VALUE_MAX || strncasecmp(at, "bearer.", 7) != 0)
+		if (len <= 7 || strncasecmp(at, "bearer.", 7) != 0)
 			continue;
 		memcpy(in_list, at + 7, len - 7);
 		in_list[len - 7] = '\0';

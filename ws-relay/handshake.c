@@ -35,7 +35,7 @@ struct handshakes {
 	unsigned count;
 	unsigned max;
 	bool stopped;
-	bool (*full)(void *context);
+	handshake_full_fn *full;
 	handshake_done_fn *done;
 	void *context;
 };
@@ -181,7 +181,8 @@ start(struct handshakes *hs, int fd)
 {
 	struct handshake *h;
 
-	if (hs->count >= hs->max || hs->full(hs->context) || (h = calloc(1, sizeof(*h))) == NULL) {
+	if (hs->count >= hs->max || hs->full(hs->context, hs->count) ||
+	    (h = calloc(1, sizeof(*h))) == NULL) {
 		answer_and_close(fd, unavailable(), "");
 		return;
 	}
@@ -219,7 +220,7 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 
 struct handshakes *
 handshakes_new(struct relay *r, struct ev_loop *loop, int listen_fd, unsigned max,
-    bool (*full)(void *context), handshake_done_fn *done, void *context)
+    handshake_full_fn *full, handshake_done_fn *done, void *context)
 {
 	struct handshakes *hs = calloc(1, sizeof(*hs));
 

@@ -16,11 +16,14 @@ struct handshakes;
 typedef void handshake_done_fn(
     void *context, int fd, const struct admission *a, const struct user *user);
 
-/* Accepts on LISTEN_FD, at most MAX handshakes at a time; past it, and while full() says so, the
+/* Is there no room for one more, beside the COUNT handshakes that there are? */
+typedef bool handshake_full_fn(void *context, unsigned count);
+
+/* Accepts on LISTEN_FD, at most MAX handshakes at a time; past it, and while FULL says so, the
  * answer is 503; as it is, with "draining", to who may come in while the relay stops. NULL: out of
  * memory. */
 struct handshakes *handshakes_new(struct relay *r, struct ev_loop *loop, int listen_fd,
-    unsigned max, bool (*full)(void *context), handshake_done_fn *done, void *context);
+    unsigned max, handshake_full_fn *full, handshake_done_fn *done, void *context);
 void handshakes_stop(struct handshakes *hs); /* accepts no more, and closes what waits */
 void handshakes_free(struct handshakes *hs); /* NULL is fine */
 

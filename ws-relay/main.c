@@ -31,6 +31,15 @@ complain(int code, const char *sentence)
 	return code;
 }
 
+static int
+complain_of_socket(enum err e)
+{
+	if (e == ERR_TOO_BIG)
+		return complain(EXIT_PERMANENT,
+		    "TELEMED_DATA_DIR is too long for a Unix socket (107 bytes in all).");
+	return complain(EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
+}
+
 static void
 ready(void)
 {
@@ -70,10 +79,11 @@ run(struct config *c)
 		return complain(store_audit_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY,
 		    store_audit_sentence(e));
 	}
-	if (metrics_open(p.metrics) != ERR_OK || doorbell_listen(p.doorbell, &bell_fd) != ERR_OK ||
-	    unix_bind(p.relay, SOCK_STREAM, BACKLOG, &listen_fd) != ERR_OK) {
+	if ((e = metrics_open(p.metrics)) != ERR_OK ||
+	    (e = doorbell_listen(p.doorbell, &bell_fd)) != ERR_OK ||
+	    (e = unix_bind(p.relay, SOCK_STREAM, BACKLOG, &listen_fd)) != ERR_OK) {
 		store_close(store);
-		return complain(EXIT_TEMPORARY, "A socket in TELEMED_DATA_DIR/run cannot be made.");
+		return complain_of_socket(e);
 	}
 	switch (server_run(c, store, listen_fd, bell_fd, ready)) {
 	case SERVER_STOPPED:

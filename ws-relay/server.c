@@ -88,14 +88,14 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 }
 
 static bool
-is_full(void *context)
+is_full(void *context, unsigned handshakes)
 {
 	const struct server *s = context;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return true;
-	return conn_table_count(s->relay.conns) + FD_RESERVE >= limit.rlim_cur;
+	return conn_table_count(s->relay.conns) + handshakes + FD_RESERVE >= limit.rlim_cur;
 }
 
 static void

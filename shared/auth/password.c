@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { COST_MIN = 4 }; /* of bcrypt itself */
+
 /* bcrypt under SETTING (a salt or a whole hash). ERR_INVALID: SETTING is not bcrypt's. The work
  * area is 32 KiB and holds the password: wiped, and not on the stack. */
 static enum err
@@ -81,4 +83,33 @@ password_verify_nobody(const char *password, int cost)
 	snprintf(setting, sizeof(setting), "$2b$%02d$telemedTelemedTelemedO", cost);
 	e = bcrypt(password, setting, made);
 	return e == ERR_OK ? ERR_DENIED : e;
+}
+
+int
+password_cost(const char *hash)
+{
+	int tens;
+	int ones;
+
+	if (!is_bcrypt(hash) || hash[6] != '$')
+		return 0;
+	tens = hash[4] - '0'; /* "$2b$12$" */
+	ones = hash[5] - '0';
+	if (tens < 0 || tens > 3 || ones < 0 || ones > 9)
+		return 0;
+	return 10 * tens + ones;
+}
+
+enum err
+password_make_up(const char *password, const char *hash, int cost)
+{
+	int at = password_cost(hash);
+	enum err e = ERR_DENIED;
+
+	if (at < COST_MIN)
+		return password_verify_nobody(password, cost);
+	/* One step more is twice the work, so 2^COST is 2^AT and all of 2^AT to 2^(COST - 1). */
+	for (; at < cost && e == ERR_DENIED; at++)
+		e = password_verify_nobody(password, at);
+	return e;
 }

@@ -19,3 +19,11 @@ MUST_USE enum err password_verify(const char *password, const char *hash);
 /* Works as long as password_verify() does for a hash of COST and always denies: what an unknown
  * account gets, so that the time tells nobody whether it exists. */
 MUST_USE enum err password_verify_nobody(const char *password, int cost);
+
+/* Does the work that password_verify() of HASH, which is of a lower cost or not bcrypt's at all,
+ * lacks to that of COST, and denies (nothing lacks: at once): an account of older days must not
+ * answer sooner than an unknown one. ERR_SYSTEM: out of memory. */
+MUST_USE enum err password_make_up(const char *password, const char *hash, int cost);
+
+/* The cost that HASH was made at; 0: it is not bcrypt's. */
+int password_cost(const char *hash);

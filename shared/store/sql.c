@@ -117,8 +117,11 @@ static const char *const sql[SQL__COUNT] = {
 			 "ORDER BY user_id, began_s, session",
 	[SQL_SESSIONS_FORGET] = "DELETE FROM session WHERE ?1 = 0 OR user_id = ?1",
 	[SQL_EPOCH] = "UPDATE user SET epoch = max(epoch + 1, ?2) WHERE ?1 = 0 OR id = ?1",
-	[SQL_SESSION_REVOKE] = "INSERT INTO revocation (user_id, session, expires_s, request) "
-			       "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+	/* Some of its tokens may be of days when a session had longer. */
+	[SQL_SESSION_REVOKE] =
+	    "INSERT INTO revocation (user_id, session, expires_s, request) VALUES (?1, ?2, "
+	    "max(?3, coalesce((SELECT ends_s FROM session WHERE session = ?2), 0)), ?4) "
+	    "ON CONFLICT DO NOTHING",
 	[SQL_SESSION_TRIM] = "DELETE FROM revocation WHERE id IN (SELECT id FROM revocation WHERE "
 			     "expires_s <= ?1 LIMIT 16)",
 	[SQL_SESSION_CHECK] = "SELECT 1 FROM revocation WHERE session = ?1",

@@ -4,6 +4,10 @@
 
 #include "store/sql.h"
 
+/* How long a session is remembered past its end: what was logged out while the clock was a day
+ * ahead must not be good again when it has been set right. */
+enum { KEPT_PAST_END_S = 2 * 86400 };
+
 enum err
 store_session_begin(struct store *s, const struct session_row *row)
 {
@@ -18,7 +22,7 @@ store_session_begin(struct store *s, const struct session_row *row)
 	sqlite3_bind_text(st, 5, row->source, -1, SQLITE_STATIC);
 	if ((e = sql_run(s, st)) != ERR_OK)
 		return e;
-	sqlite3_bind_int64(expire, 1, row->began_s);
+	sqlite3_bind_int64(expire, 1, row->began_s - KEPT_PAST_END_S);
 	return sql_run(s, expire);
 }
 
@@ -101,7 +105,7 @@ store_session_revoke(struct store *s, struct user_id user, const char *session, 
 	sqlite3_bind_text(forget, 1, session, -1, SQLITE_STATIC);
 	if ((e = sql_run(s, forget)) != ERR_OK)
 		return e;
-	sqlite3_bind_int64(trim, 1, now_s);
+	sqlite3_bind_int64(trim, 1, now_s - KEPT_PAST_END_S);
 	return sql_run(s, trim);
 }
 

@@ -32,8 +32,8 @@ MUST_USE enum err store_sessions(
 MUST_USE enum err store_sessions_end(struct store *s, struct user_id user, int64_t now_ms);
 
 /* In a transaction: all tokens of SESSION are dead from now on. EXPIRES_S is when the last of them
- * would have been anyway; rows past that are dropped by and by. Once more does no harm. REQUEST is
- * the id of the request that asked for it; NULL: none did. */
+ * would have been anyway; rows two days past that are dropped by and by. Once more does no harm.
+ * REQUEST is the id of the request that asked for it; NULL: none did. */
 MUST_USE enum err store_session_revoke(struct store *s, struct user_id user, const char *session,
     int64_t expires_s, int64_t now_s, const char *request);
 

@@ -241,7 +241,7 @@ def copy(stack, tmp_path_factory):
 
 
 def spoil(data, statements):
-    drop = "DROP TRIGGER audit_is_not_edited; DROP TRIGGER audit_is_not_deleted; "
+    drop = "DROP TRIGGER IF EXISTS audit_is_not_edited; DROP TRIGGER IF EXISTS audit_is_not_deleted; "
     subprocess.run(["sqlite3", data / "telemed.db", drop + statements], check=True, capture_output=True, timeout=60)
 
 
@@ -252,16 +252,57 @@ def spoil(data, statements):
     ("UPDATE audit SET seq = -1 WHERE seq = 4; UPDATE audit SET seq = 4 WHERE seq = 6; UPDATE audit SET seq = 6 WHERE seq = -1",
      "swapped", 4, 6),
     ("DELETE FROM audit WHERE seq > 4", "cut", 5, None),
+    ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)", "cut", None, None),
+    ("DELETE FROM audit", "cut", 1, None),
+    ("DELETE FROM audit WHERE seq <= 3", "deleted", 1, 3),
+    # As if they had been archived.
+    ("INSERT INTO audit_base SELECT 1, seq, mac, mac FROM audit WHERE seq = 3; DELETE FROM audit WHERE seq <= 3", "no_base", 1, 1),
+    ("UPDATE audit SET at_ms = at_ms - 3600000 WHERE seq = 4", "edited", 4, 4),
+    ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 4", "edited", 4, 4),
+    ("UPDATE audit SET mac = x'78' WHERE seq = 4", "edited", 4, 4),
+    ("UPDATE audit SET event = event || char(10) || '0' WHERE seq = 4", "edited", 4, 4),
+    ("UPDATE audit SET source = source || char(0) || 'x' WHERE seq = 4", "edited", 4, 4),
+    # Put in: what stands there moves on; what comes before the first is none.
+    ("UPDATE audit SET seq = -seq WHERE seq > 4; UPDATE audit SET seq = 1 - seq WHERE seq < 0; INSERT INTO audit SELECT 5, at_ms, event, "
+     "outcome, user_id, peer_id, call, left_out, source, mac FROM audit WHERE seq = 4", "swapped", 5, 6),
+    ("INSERT INTO audit SELECT 0, at_ms, event, outcome, user_id, peer_id, call, left_out, source, mac FROM audit WHERE seq = 4",
+     "edited", 1, 1),
+    ("INSERT INTO audit SELECT max(seq) + 1, 0, 'login', 'ok', 1, 0, 0, 0, '', zeroblob(32) FROM audit", "edited", None, None),
 ])
 def test_what_the_sqlite_shell_does_is_found(stack, copy, statements, found, line, to):
     data = copy()
     assert report(data)[0] == 0
     spoil(data, statements)
     code, got = report(data)
-    assert (code, got["whole"], got["found"], got["line"]) == (1, False, found, line), got
-    assert got["to"] == (to or last_line(stack)), got
+    assert (code, got["whole"], got["found"]) == (1, False, found), got
+    last = last_line(stack) + (found == "edited" and line is None)
+    assert (got["line"], got["to"]) == (line or last, to or last), got
     plain = admin(data, "verify")
-    assert plain.returncode == 1 and str(line) in plain.stdout
+    assert plain.returncode == 1 and str(got["line"]) in plain.stdout
+
+
+def test_under_another_key_nothing_is_what_was_written(copy):
+    data = copy()
+    for key in (bytes(32), os.urandom(32), (data / "audit.key").read_bytes() + b"\n"):
+        (data / "audit.key").write_bytes(key)
+        code, got = report(data)
+        assert (code, got["found"], got["line"], got["lines"]) == (1, "edited", 1, 0), got
+    for key, mode in ((b"", 0o600), (bytes(31), 0o600), (bytes(1025), 0o600), (bytes(32), 0o644), (bytes(32), 0o620)):
+        (data / "audit.key").write_bytes(key)
+        (data / "audit.key").chmod(mode)
+        got = admin(data, "verify")
+        assert got.returncode == 78 and got.stdout == "" and "TELEMED_AUDIT_KEY_FILE" in got.stderr, got
+    (data / "audit.key").unlink()
+    got = admin(data, "verify")
+    assert got.returncode == 78 and "key is gone" in got.stderr and not (data / "audit.key").exists(), got
+
+
+def test_a_trail_whose_table_is_gone_is_not_called_whole(copy):
+    for table in ("audit", "audit_base"):
+        data = copy()
+        subprocess.run(["sqlite3", data / "telemed.db", f"DROP TABLE {table}"], check=True, capture_output=True, timeout=60)
+        got = admin(data, "verify")
+        assert got.returncode == 74 and got.stdout == "" and got.stderr, got
 
 
 def test_what_sed_does_is_found(copy):
@@ -496,6 +537,37 @@ def test_an_approval_is_an_act_of_whoever_gave_the_command():
                                                                  ("admin", 0, doctor.id)]
         assert stack.sql("SELECT outcome, source FROM audit WHERE event = 'admin'") == [("approve", f"uid:{os.getuid()}")]
         assert report(stack.data)[0] == 0
+
+
+def test_no_line_that_is_broken_is_archived(copy, tmp_path):
+    data = copy()
+    (data / "run").mkdir()
+    spoil(data, "UPDATE audit SET event = 'what?' WHERE seq = 4")
+    got = admin(data, "archive", tmp_path / "archive", "--until", "9")
+    assert got.returncode == 1 and "not whole" in got.stderr and not (tmp_path / "archive").exists(), got
+    assert len(admin(data, "list").stdout.splitlines()) == last_of(data)
+    # Behind one whose MAC is none it cannot be told whether the next is the right one.
+    spoil(data, "UPDATE audit SET mac = x'78' WHERE seq = 4")
+    code, got = report(data, "--after", "4")
+    assert (code, got.get("found"), got.get("line"), got.get("after")) == (1, "edited", 4, 5), got
+    assert report(data, "--after", "5")[0] == 0
+
+
+def test_while_the_head_cannot_be_read_nothing_is_written():
+    with Stack() as stack:
+        stack.patient()
+        head_file = stack.data / "audit.head"
+        head_file.rename(stack.data / "away")
+        head_file.mkdir()
+        for n in range(3):
+            status, got = stack.rest("POST", "/auth/register", {"name": "x", "email": f"x{n}@example.org", "password": "password",
+                                                                "role": "PATIENT"})
+            assert (status, got["code"]) == (503, "unavailable")
+        assert stack.sql("SELECT count(*) FROM user") == [(1,)] and last_line(stack) == 1
+        head_file.rmdir()
+        (stack.data / "away").rename(head_file)
+        stack.patient()
+        assert report(stack.data)[0] == 0 and last_line(stack) == 2
 
 
 def test_a_head_that_was_taken_away_while_it_runs():

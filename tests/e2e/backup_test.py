@@ -147,6 +147,24 @@ def test_it_refuses_while_telemed_runs(stack, tmp_path):
     stack.patient()
 
 
+def test_it_refuses_while_a_part_of_telemed_runs(stack, tmp_path):
+    """fcgi-api holds no lock."""
+    backup(stack, tmp_path / "backup.db")
+    (tmp_path / "data/run").mkdir(parents=True)
+    log = tmp_path / "log"
+    with open(log, "w") as file:
+        api = subprocess.Popen([BUILD / "fcgi-api/fcgi-api"], stdin=subprocess.DEVNULL, stderr=file,
+                               env={**os.environ, "TELEMED_DATA_DIR": str(tmp_path / "data"), "TELEMED_JWT_SECRET": "x" * 32})
+    try:
+        wait_until(lambda: '"event":"started"' in log.read_text(), "it to start")
+        before = (tmp_path / "data/telemed.db").read_bytes()
+        assert "Telemed runs" in restore(stack, tmp_path / "backup.db", code=65, TELEMED_DATA_DIR=str(tmp_path / "data"))
+        assert (tmp_path / "data/telemed.db").read_bytes() == before
+    finally:
+        api.terminate()
+        assert api.wait(20) == 0
+
+
 def test_a_backup_is_a_new_file(stack, tmp_path):
     there, part = tmp_path / "there", tmp_path / "new.part"
     there.write_text("something")

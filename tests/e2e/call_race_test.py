@@ -1,9 +1,10 @@
 """What crosses on its way: whichever comes first, there is one truth, and both sides hear it once."""
 
 import asyncio
+import sqlite3
 
 import pytest
-from stack import Stack, assert_free, both, call, ring
+from stack import PATIENCE, Stack, assert_free, both, call, ring
 
 ROUNDS = 15
 
@@ -172,3 +173,19 @@ async def test_a_device_that_declines_while_another_answers(stack):
             assert await ended_once(p, d) == "hangup"
         else:
             assert await ended_once(p, d) == "rejected"
+
+
+async def test_what_the_database_does_not_allow_is_refused(stack):
+    """A live call that the relay does not know of, which another hand has put there: its index has the last word."""
+    p, d, other = await stack.patient().connect(), await stack.doctor().connect(), stack.patient()
+    for caller, callee in ((other.id, d.user.id), (p.user.id, stack.doctor().id)):
+        with sqlite3.connect(stack.data / "telemed.db", timeout=PATIENCE) as db:
+            db.execute("INSERT INTO call (call_id, caller_id, callee_id, state, started_ms) VALUES ('x', ?, ?, 'RINGING', 1)",
+                       (caller, callee))
+        await p.send("call_start", to=d.user, callId=f"no-{callee}")
+        assert (await p.wait("call_response"))["data"]["reason"] == "busy"
+        await p.barrier()
+        assert d.count("incoming_call") == 0
+        with sqlite3.connect(stack.data / "telemed.db", timeout=PATIENCE) as db:
+            db.execute("DELETE FROM call WHERE call_id = 'x'")
+    await call(p, d, "yes")

@@ -286,6 +286,21 @@ def test_a_bad_key_400(door, patient):
         refused(door, head(f"/ws?token={patient.token}", *lines, without=["Sec-WebSocket-Key"]), 400, "invalid_request")
 
 
+def test_an_older_http_has_no_websocket(stack, patient):
+    """RFC 6455 4.1"""
+    request = head(f"/ws?token={patient.token}").replace(b"HTTP/1.1", b"HTTP/1.0")
+    refused(stack.relay_socket, request, 400, "invalid_request")
+    refused(stack.port, request, 400, "bad_request")
+
+
+@pytest.mark.parametrize("how", ["Content-Length: 4", "Transfer-Encoding: chunked", "Content-Length: 4\r\nTransfer-Encoding: chunked"])
+def test_a_handshake_has_no_body(stack, patient, how):
+    """It would be what comes first on the WebSocket."""
+    with Wire(stack.port) as wire:
+        wire.send(head(f"/ws?token={patient.token}", how) + b"4\r\n\x81\x80\x00\x00\r\n0\r\n\r\n")
+        assert wire.read_until(b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize("request_head", [
     b"GET /ws HTTP/1.1\r\nHost: a\r\n Upgrade: websocket\r\n\r\n",
     b"GET /ws HTTP/1.1\r\nHost a\r\n\r\n",
@@ -295,6 +310,20 @@ def test_a_bad_key_400(door, patient):
     b"GET ws HTTP/1.1\r\n\r\n",
     b"GET /ws HTTP/1.1\r\nX: \x00\r\n\r\n",
     b"\r\n\r\n",
+    b"GET /ws HTTP/1.1 \r\nHost: a\r\n\r\n",
+    b"GET /ws http/1.1\r\nHost: a\r\n\r\n",
+    b"GET\t/ws\tHTTP/1.1\r\nHost: a\r\n\r\n",
+    b"G\xffT /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+    b" GET /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"\r\nGET /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET http://a/ws HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /ws HTTP/1.1\nHost: a\n\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost : a\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\n: a\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: a\rb\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nH\xf6st: a\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nX: \x1b[31m\r\n\r\n",
 ])
 def test_the_relay_itself_refuses_a_broken_head(stack, request_head):
     refused(stack.relay_socket, request_head, 400, "invalid_request")

@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -150,6 +151,24 @@ def test_a_password_that_is_typed_is_not_shown(stack):
     code, seen = type_in(stack, ["users", "reset-password", str(user.id)],
                          [("Password: ", "correct horse"), ("Password, once more: ", "another horse")])
     assert code == 64 and "not the same twice" in seen and "horse" not in seen.replace("another", "")
+    assert stack.login(user)[0] == 200
+
+
+@pytest.mark.parametrize("key,sig", [(b"\x03", signal.SIGINT), (b"\x1c", signal.SIGQUIT)])
+def test_who_thinks_better_of_it_at_the_password_has_a_terminal_as_before(stack, key, sig):
+    user = stack.patient()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(BUILD / "admin/telemed-admin", ["telemed-admin", "users", "reset-password", str(user.id)],
+                  {**os.environ, **stack.settings, "TELEMED_DATA_DIR": str(stack.data)})
+    seen = b""
+    while b"Password: " not in seen:
+        seen += os.read(terminal, 4096)
+    assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+    os.write(terminal, b"half a pass" + key)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == sig
+    assert termios.tcgetattr(terminal)[3] & termios.ECHO
+    os.close(terminal)
     assert stack.login(user)[0] == 200
 
 

@@ -234,6 +234,21 @@ unknown=$(work_of nobody@example.org)
 detail="wrong password: $wrong ticks, unknown email: $unknown"
 [ "$wrong" -gt 0 ] && [ $((unknown * 2)) -gt "$wrong" ] && [ "$unknown" -lt $((wrong * 2)) ]
 ok 'an unknown email costs the same work as a wrong password'
+# These two were here before the cost was raised from 4.
+for name in ann grace; do
+	old=$(work_of $name@example.org)
+	detail="wrong password of an account of older days: $old ticks, unknown email: $unknown"
+	[ $((old * 2)) -gt "$unknown" ] && [ "$old" -lt $((unknown * 2)) ]
+	ok "and so does that of an account of older days: $name"
+done
+hash_of() { db "SELECT substr(password_hash, 1, 7) FROM user WHERE email = '$1@example.org'"; }
+seq 12 | xargs -P 12 -I{} curl -s -o /dev/null -w '%{http_code}\n' "$base/auth/login" \
+	-d '{"email":"ann@example.org","password":"password"}' >"$work/logins"
+detail="$(sort "$work/logins" | uniq -c | xargs), $(hash_of ann), $(hash_of grace)"
+[ "$(sort -u "$work/logins")" = 200 ] && [ "$(hash_of ann)" = "\$2b\$10\$" ] && [ "$(hash_of grace)" = "\$2b\$04\$" ]
+ok 'who logs in gets a hash of the cost that is set now, of many logins at once each is one'
+login ann@example.org password && expect 200 && login ann@example.org another-password && expect 401 bad_credentials
+ok 'and her password is what it was'
 
 stack_stop
 cat "$work/data/log/"* "$work/stack.err" >"$work/logs"

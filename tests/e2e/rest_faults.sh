@@ -23,6 +23,7 @@ every_write_fails() {
 	register PATIENT late
 	expect 503 unavailable && set_status BUSY && expect 503 unavailable &&
 		rest POST /auth/login '{"email":"dora@example.org","password":"password"}' && expect 503 unavailable &&
+		rest POST /auth/login '{"email":"dora@example.org","password":"wrong-password"}' && expect 503 unavailable &&
 		dora_is ONLINE && [ "$(users)" = "$before" ]
 }
 

@@ -1,9 +1,11 @@
 """Tokens over their life: renewal, logout, the end."""
 
 import base64
+import fcntl
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -78,6 +80,62 @@ def test_a_token_that_every_worker_has_seen_is_refused_with_the_next_request(sta
     assert answers(stack, user.token) == {401}
     time.sleep(max(0, ends - time.time()))
     assert answers(stack, short) == {401}
+
+
+def test_a_logout_counts_for_the_tokens_of_longer_sessions_too():
+    """The setting was lowered meanwhile. What is noted of a logout may go when the last token of its session has ended."""
+    with Stack(TELEMED_TOKEN_TTL=100, TELEMED_SESSION_MAX=5000) as stack:
+        user = stack.patient()
+        began = claims(user.token)["iat"]
+        stack.stop()
+        stack.settings.update(TELEMED_TOKEN_TTL="50", TELEMED_SESSION_MAX="50")
+        stack.start()
+        assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 204
+        assert stack.sql("SELECT expires_s FROM revocation") == [(began + 5000,)]
+
+
+def test_a_session_that_is_over_is_not_renewed(stack):
+    """Its last token may be good for longer, where the setting has been lowered."""
+    user = stack.patient()
+    now = int(time.time())
+    for began, status in ((now - 500, 200), (now - 600, 401), (0, 401)):
+        token = stack.sign(user.id, user.role, 60, auth_time=began)
+        assert stack.rest("GET", "/auth/me", token=token)[0] == 200
+        got, answer = stack.rest("POST", "/auth/refresh", token=token)
+        assert got == status and answer.get("code") == (None if status == 200 else "invalid_token"), answer
+
+
+def test_a_logout_counts_as_long_as_a_token_that_outlives_its_session(stack):
+    user = stack.patient()
+    token = stack.sign(user.id, user.role, 6000, sid="long")
+    assert stack.rest("POST", "/auth/logout", token=token)[0] == 204
+    assert stack.sql("SELECT expires_s FROM revocation WHERE session = 'long'") == [(claims(token)["exp"],)]
+
+
+def test_two_logouts_at_once_are_one(stack):
+    """Both have been let in before either is written."""
+    user, answers = stack.patient(), []
+    waits = stack.metric("telemed_store_lock_waits_total")
+    threads = [threading.Thread(target=lambda: answers.append(stack.rest("POST", "/auth/logout", token=user.token)[0])) for _ in range(2)]
+    with open(stack.data / "run/store.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: stack.metric("telemed_store_lock_waits_total") >= waits + 2 or answers, "both to wait")
+    for thread in threads:
+        thread.join()
+    assert answers == [204, 204]
+    assert stack.sql("SELECT count(*) FROM audit WHERE event = 'logout' AND user_id = ?", user.id) == [(1,)]
+
+
+def test_a_logout_that_cannot_be_written_is_none(stack):
+    user = stack.patient()
+    with open(stack.data / "run/store.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, got = stack.rest("POST", "/auth/logout", token=user.token)
+        assert (status, got["code"]) == (503, "unavailable")
+    assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
+    assert stack.rest("POST", "/auth/logout", token=user.token)[0] == 204
 
 
 async def test_logout_leaves_another_login_alone(stack):
@@ -156,6 +214,19 @@ async def test_a_v1_client_whose_token_has_less_than_a_minute_is_warned_at_once(
     await c.send("token_refresh", id="t", token=stack.sign(user.id, user.role, 20))
     await c.wait("ack")
     assert 10000 < (await c.wait("token_expiring"))["data"]["inMs"] <= 20000
+
+
+async def test_token_refresh_takes_no_token_of_a_session_that_was_ended(stack):
+    user = stack.patient()
+    c = await user.connect(**V1)
+    _, other = stack.login(user)
+    assert stack.rest("POST", "/auth/logout", token=other["token"])[0] == 204
+    await c.send("token_refresh", id="ended", token=other["token"])
+    assert (await c.answer("ended"))["code"] == "forbidden"
+    await c.send("token_refresh", id="old", token=stack.sign(user.id, user.role, 60, epoch=7))
+    assert (await c.answer("old"))["code"] == "forbidden"
+    await c.barrier()
+    assert stack.sql("SELECT outcome FROM audit WHERE event = 'denied' AND user_id = ?", user.id) == [("forbidden",)] * 2
 
 
 async def test_token_refresh_takes_no_token_of_somebody_else(stack):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -12,6 +13,7 @@ import pytest
 import websockets
 from stack import BUILD, Client, Stack, call, ring, wait_until
 from trouble import ShimmedStack, Strace, cpu_seconds, integrity, is_ready
+from wire import Wire, head
 
 
 def limit(pid, descriptors):
@@ -56,6 +58,62 @@ async def until_let_in(user):
             return True
         await asyncio.sleep(0.1)
     return False
+
+
+def half_open(stack, count):
+    """So many handshakes of which half a head has come. They are accepted in this order."""
+    wires = [Wire(stack.relay_socket) for _ in range(count)]
+    for wire in wires:
+        try:
+            wire.send(head("/ws?token=x")[:-10])
+        except ConnectionError:
+            pass  # it is answered already
+    return wires
+
+
+def is_answered(wire):
+    poll = select.poll()
+    poll.register(wire.socket, select.POLLIN)
+    return poll.poll(0) != []
+
+
+def assert_refused_past(stack, wires, least):
+    """The first LEAST, or a few more, wait for the other half; all others are told 503; and when these have gone there is room."""
+    wires[-1].read_until(b"\r\n\r\n")
+    waiting = [is_answered(w) for w in wires[:-1]].index(True)
+    assert least <= waiting < len(wires) - 1, waiting
+    for wire in wires[waiting:-1]:
+        answer = wire.read_until(b"}")
+        assert answer.startswith(b"HTTP/1.1 503 ") and b'"code":"unavailable"' in answer
+    for wire in wires:
+        wire.socket.close()
+
+    def has_room():
+        with Wire(stack.relay_socket) as wire:
+            return wire.ask(head("/ws?token=x"))[0] == 401
+    wait_until(has_room, "room again")
+
+
+def test_handshakes_take_descriptors_too():
+    """Or they would leave nothing of what is kept for the database and the log."""
+    with Stack() as stack:
+        relay = stack.pids("ws-relay")[0]
+        limit(relay, 64 + 10)
+        assert_refused_past(stack, half_open(stack, 30), 9)
+        assert stack.pids("ws-relay") == [relay]
+
+
+def test_so_many_handshakes_at_a_time_and_no_more():
+    most = 4096
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * most:
+        pytest.skip(f"only {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * most, hard))
+    try:
+        with Stack() as stack:
+            assert_refused_past(stack, half_open(stack, most + 20), most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_the_relay_at_the_very_last_descriptor():
@@ -199,6 +257,21 @@ async def test_a_clock_that_jumps(hours):
         # The rate goes by the clock; set back, it refuses for no longer than it ever does.
         new = {"name": "n", "email": "new@example.org", "password": "password", "role": "PATIENT"}
         wait_until(lambda: stack.rest("POST", "/auth/register", new)[0] == 201, "a registration")
+
+
+@pytest.mark.parametrize("hours", [1, 24, -1, -24])
+async def test_a_logout_outlives_a_clock_that_jumps(hours):
+    """Whoever logs out sweeps away the logouts of tokens that have ended: by the clock of then."""
+    with ShimmedStack(TELEMED_TOKEN_TTL=3600, TELEMED_SESSION_MAX=3600) as stack:
+        gone = stack.patient()
+        assert stack.rest("POST", "/auth/logout", token=gone.token)[0] == 204
+        for ahead_s in (hours * 3600, 0):
+            for shim in stack.shims.values():
+                shim.set_clock(ahead_s)
+            another = stack.patient()
+            assert stack.rest("POST", "/auth/logout", token=another.token)[0] == 204
+            assert stack.rest("GET", "/auth/me", token=gone.token)[0] == 401
+            assert await status_of_handshake(gone) == 401
 
 
 @pytest.mark.parametrize("years,at_ms", [(-60, 0), (9000, 253402300799999)])

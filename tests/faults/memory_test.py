@@ -1,6 +1,7 @@
 """One allocation fails, for each in turn: that request gets 503 or that connection is closed, nothing crashes, and the next is served."""
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -134,6 +135,15 @@ async def until_or_closed(client, condition):
             assert client.reader.done(), "there is neither an answer nor an end"
 
 
+async def in_fragments(client, id):
+    text = json.dumps({"type": "chat", "id": id, "data": {"message": "x" * 3000}})
+    try:
+        await client.socket.send([text[:9], text[9:2000], text[2000:]])
+    except websockets.ConnectionClosed:
+        return
+    await until_or_closed(client, lambda: any(m.get("id") == id for m in client.got))
+
+
 async def consult(stack, patient, doctor):
     """A consultation in which anything may fail, and nothing is left unanswered."""
     try:
@@ -155,14 +165,16 @@ async def consult(stack, patient, doctor):
         await heard(d, "call_resume", "11", callId="c")
         await heard(p, "call_end", "12", callId="c")
     await heard(p, "nonsense", "13")
+    await in_fragments(p, "14")
 
 
-async def test_a_relay_without_memory(stack):
+@pytest.mark.parametrize("own", [True, False], ids=["its own, each", "any, some of them"])
+async def test_a_relay_without_memory(stack, own):
     patient, doctor = stack.patient(), stack.doctor()
     shim = stack.shims["ws-relay"]
 
     async def round(n):
-        shim.fail_allocation(n)
+        shim.fail_allocation(n, own)
         await consult(stack, patient, doctor)
         left = shim.get(0)
         shim.fail_allocation(0)
@@ -170,7 +182,7 @@ async def test_a_relay_without_memory(stack):
         return n - left
     used = await round(FAR)
     restarts = 0
-    for n in some(used, 120):
+    for n in range(1, used + 1) if own else some(used, 120):
         before = stack.pids("ws-relay")
         await round(n)
         assert stack.pids("fcgi-api")
@@ -186,8 +198,9 @@ async def test_a_relay_without_memory(stack):
     print(f"# {used} allocations, {restarts} restarts")
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own, each", "any, some of them"])
 @pytest.mark.parametrize("program", ["fcgi-api", "ws-relay"])
-def test_a_start_without_memory(tmp_path, program):
+def test_a_start_without_memory(tmp_path, program, own):
     shim = Shim(tmp_path / "shim")
     data = tmp_path / "data"
     (data / "run").mkdir(parents=True)
@@ -195,7 +208,7 @@ def test_a_start_without_memory(tmp_path, program):
 
     def start(n):
         """What became of it: 0, it has started; else its code."""
-        shim.fail_allocation(n)
+        shim.fail_allocation(n, own)
         log = tmp_path / "log"
         with open(log, "wb") as file:
             process = subprocess.Popen([BUILD / program / program], env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
@@ -210,7 +223,7 @@ def test_a_start_without_memory(tmp_path, program):
     start(0)  # makes the database
     _, used = start(FAR)
     codes = {}
-    for n in some(used, 120):
+    for n in range(1, used + 1) if own else some(used, 120):
         code, _ = start(n)
         codes[code] = codes.get(code, 0) + 1
         assert code in (0, 100, 111), f"allocation {n} of {used}: " + (tmp_path / "log").read_text()[-600:]

@@ -22,9 +22,9 @@ class Shim:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(24))
+        path.write_bytes(bytes(32))
         with open(path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 24)
+            self.map = mmap.mmap(file.fileno(), 32)
 
     def env(self):
         return {"LD_PRELOAD": str(SHIM), "FAULT_SHIM": str(self.path)}
@@ -35,9 +35,10 @@ class Shim:
     def put(self, i, value):
         struct.pack_into("q", self.map, 8 * i, value)
 
-    def fail_allocation(self, n):
-        """The Nth from now, of all processes; 0: none."""
+    def fail_allocation(self, n, own=False):
+        """The Nth from now, of all processes; 0: none. OWN: those of libraries do not count."""
         self.put(1, 0)
+        self.put(3, own)
         self.put(0, n)
 
     def has_failed(self):

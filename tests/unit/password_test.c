@@ -153,6 +153,15 @@ cpu_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static enum err
+compare(const char *hash, int cost)
+{
+	if (hash == NULL)
+		return password_verify_nobody("wrong", cost);
+	assert_int_equal(password_verify("wrong", hash), ERR_DENIED);
+	return password_make_up("wrong", hash, cost);
+}
+
 /* The least time of several that a verification takes, against HASH or, where it is NULL, nobody's.
  */
 static int64_t
@@ -162,8 +171,7 @@ least_us(const char *hash, int cost)
 
 	for (int i = 0; i < 7; i++) {
 		int64_t start = cpu_us();
-		enum err e = hash == NULL ? password_verify_nobody("wrong", cost)
-					  : password_verify("wrong", hash);
+		enum err e = compare(hash, cost);
 		int64_t took = cpu_us() - start;
 
 		assert_int_equal(e, ERR_DENIED);
@@ -173,20 +181,38 @@ least_us(const char *hash, int cost)
 	return least;
 }
 
-/* The time must not tell whether an account exists; one step of cost is a factor of two. */
+/* The time must not tell whether an account exists; one step of cost is a factor of two. Nor may it
+ * where the account's hash was made at another cost than is set now, or is none. */
 static void
 nobody_takes_as_long_as_somebody(void **state)
 {
 	enum { COST = 8 };
-	char hash[PASSWORD_HASH_SIZE];
-	int64_t somebody;
-	int64_t nobody;
+	char hashes[3][PASSWORD_HASH_SIZE] = { "", "", "no hash" };
+	int64_t nobody = least_us(NULL, COST);
 
 	(void)state;
-	assert_int_equal(password_hash("correct horse", COST, hash), ERR_OK);
-	somebody = least_us(hash, COST);
-	nobody = least_us(NULL, COST);
-	assert_in_range(nobody, somebody * 7 / 10, somebody * 14 / 10);
+	assert_int_equal(password_hash("correct horse", COST, hashes[0]), ERR_OK);
+	assert_int_equal(password_hash("correct horse", CHEAP, hashes[1]), ERR_OK);
+	for (unsigned i = 0; i < COUNT_OF(hashes); i++)
+		assert_in_range(nobody, least_us(hashes[i], COST) * 7 / 10,
+		    least_us(hashes[i], COST) * 14 / 10);
+}
+
+static void
+the_cost_of_what_is_no_hash_is_none(void **state)
+{
+	static const char *const none[] = { "", "$2b$05$", "*0",
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+		"$2b$xx$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+		"$2b$0x$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+		"$2b$99$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+		"$2b$005CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(none); i++)
+		assert_row(none[i], password_cost(none[i]) == 0);
+	assert_int_equal(
+	    password_cost("$2y$12$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"), 12);
 }
 
 int
@@ -203,6 +229,7 @@ main(void)
 		cmocka_unit_test(what_is_no_hash_denies),
 		cmocka_unit_test(nobody_is_always_denied),
 		cmocka_unit_test(nobody_takes_as_long_as_somebody),
+		cmocka_unit_test(the_cost_of_what_is_no_hash_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include "store_fixture.h"
 #include "unit.h"
 
-enum { NOW_S = 1800000000, NAMES_SIZE = 400 };
+enum { NOW_S = 1800000000, TWO_DAYS_S = 2 * 86400, NAMES_SIZE = 400 };
 
 static void
 note(struct store *s, const char *session, struct user_id user, int64_t began_s, int64_t ends_s)
@@ -65,9 +65,30 @@ sessions_are_noted_until_they_end(void **state)
 	committed(s, store_session_revoke(s, a, "A", NOW_S + 100, NOW_S, NULL));
 	assert_int_equal(store_session_find(s, "A", NOW_S, &row), ERR_NOT_FOUND);
 	assert_string_equal(sessions_of(s, all), "CB");
-	/* Those that are over are dropped by the way. */
+	/* Those that have been over for two days are dropped by the way. */
 	note(s, "E", b, NOW_S + 50, NOW_S + 100);
-	assert_int_equal(raw_sql("SELECT count(*) FROM session"), 2);
+	assert_int_equal(raw_sql("SELECT count(*) FROM session"), 4);
+	note(s, "F", b, NOW_S + 50 + TWO_DAYS_S, NOW_S + 100 + TWO_DAYS_S);
+	assert_int_equal(
+	    raw_sql("SELECT count(*) FROM session WHERE session NOT IN ('B', 'E', 'F')"), 0);
+}
+
+static void
+logouts_are_noted_until_two_days_past_the_end(void **state)
+{
+	struct store *s = *state;
+	struct user_id a = add_patient(s, "ann");
+
+	committed(s, store_session_revoke(s, a, "A", NOW_S, NOW_S, NULL));
+	committed(s, store_session_revoke(s, a, "B", NOW_S, NOW_S + TWO_DAYS_S - 1, NULL));
+	assert_int_equal(store_session_check(s, "A"), ERR_DENIED);
+	committed(s, store_session_revoke(s, a, "C", NOW_S + 9, NOW_S + TWO_DAYS_S, NULL));
+	assert_int_equal(raw_sql("SELECT count(*) FROM revocation"), 1);
+	/* By what was noted of the session, if that is longer. */
+	note(s, "D", a, NOW_S, NOW_S + 100);
+	committed(s, store_session_revoke(s, a, "D", NOW_S + 9, NOW_S, NULL));
+	assert_int_equal(
+	    raw_sql("SELECT expires_s FROM revocation WHERE session = 'D'"), NOW_S + 100);
 }
 
 /* Is a token of this epoch good? */
@@ -212,6 +233,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    sessions_are_noted_until_they_end, store_setup, store_teardown),
+		cmocka_unit_test_setup_teardown(
+		    logouts_are_noted_until_two_days_past_the_end, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
 		    another_epoch_ends_all_sessions_of_one, store_setup, store_teardown),
 		cmocka_unit_test_setup_teardown(
