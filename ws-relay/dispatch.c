@@ -86,6 +86,12 @@ note_refusal(struct relay *r, const struct connection *c, enum audit_event event
 }
 
 static void
+count_refusal(const char *reason)
+{
+	metric_add_own(METRIC_CALLS_REFUSED, metric_series(METRIC_CALLS_REFUSED, reason, NULL), 1);
+}
+
+static void
 carry_out(struct relay *r, const struct effect *e)
 {
 	struct broadcast b = { .hub = r->hub, .frame = e->frame, .from = e->conn };
@@ -94,6 +100,8 @@ carry_out(struct relay *r, const struct effect *e)
 
 	switch (e->kind) {
 	case EFFECT_SEND:
+		if (e->code != NULL)
+			count_refusal(e->code);
 		if (c != NULL)
 			send_or_close(c, e->frame);
 		break;
@@ -169,6 +177,7 @@ turn_down(struct connection *c, const struct message *m, const char *code, const
 		send_error(c, m, code, why);
 		return;
 	}
+	count_refusal(code);
 	f = frame_call_refused(m->to, m->call_id, code, m->id);
 	send_or_close(c, f);
 	frame_unref(f);

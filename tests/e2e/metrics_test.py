@@ -208,6 +208,11 @@ async def test_too_many_messages_are_counted():
             await p.answer(f"m{i}")
         assert g['telemed_messages_refused_total{reason="rate_limited"}'] == p.count(
             "error", lambda m: m["code"] == "rate_limited") > 0
+        reason = None
+        while reason != "rate_limited":  # a call costs two tokens, which take two seconds to come back
+            await p.send("call_start", to=p.user)
+            reason = (await p.wait("call_response"))["data"]["reason"]
+        assert g['telemed_calls_refused_total{reason="rate_limited"}'] == 1
 
 
 async def test_calls_by_how_they_end(stack):
@@ -231,6 +236,29 @@ async def test_calls_by_how_they_end(stack):
     assert g["telemed_calls_started_total"] == 4
     assert g["telemed_call_answer_seconds_count"] == 1
     assert 0 <= g["telemed_call_answer_seconds_sum"] < 60
+
+
+async def test_refused_calls_by_reason(stack):
+    """The hub's refusals; and the relay's own, ahead of it."""
+    reasons = ["caller_busy", "busy", "offline", "not_found", "not_a_doctor", "not_a_patient", "bad_call_id", "draining", "rate_limited", "other"]
+    p, d = await both(stack)
+    late, away = await stack.patient().connect(), stack.doctor()
+
+    async def refused(caller, to, call_id="one-more"):
+        await caller.send("call_start", to=to, callId=call_id, id=call_id)
+        return (await caller.wait("call_response", lambda m: m.get("id") == call_id))["data"]["reason"]
+    await call(p, d, "lives")
+    g = Growth(stack)
+    got = [await refused(p, away), await refused(late, d.user), await refused(late, away), await refused(late, NOBODY),
+           await refused(late, p.user), await refused(d, away), await refused(late, d.user, "a b")]
+    assert stack.admin("drain")[0] == 0
+    got.append(await refused(late, away))
+    assert stack.admin("drain", "--end")[0] == 0
+    await p.send("call_end", callId="lives")
+    await d.wait("call_end")
+    assert got == reasons[:8]
+    assert [g[f'telemed_calls_refused_total{{reason="{r}"}}'] for r in reasons] == [1] * 8 + [0, 0]
+    assert g["telemed_calls_started_total"] == 0
 
 
 async def test_what_the_relay_stores(stack):
