@@ -164,8 +164,8 @@ start_failed(struct hub *h, struct call *call, enum err outcome)
 	for (unsigned i = 0; i < call->starters.count; i++) {
 		const struct asker *a = &call->starters.list[i];
 
-		refuse_call(h, a->conn, callee->id, call->id, reason,
-		    a->id[0] == '\0' ? NULL : a->id);
+		refuse_call(
+		    h, a->conn, callee->id, call->id, reason, a->id[0] == '\0' ? NULL : a->id);
 	}
 	for (unsigned i = 0; i < call->enders.count; i++) {
 		const struct asker *a = &call->enders.list[i];
