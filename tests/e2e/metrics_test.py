@@ -1,6 +1,7 @@
 """/metrics counts what happens, each under its name, and goes on counting over restarts."""
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -285,6 +286,45 @@ def test_a_locked_database_is_counted(stack):
     db.close()
     assert g["telemed_store_busy_total"] >= 1
     assert g['telemed_http_requests_total{route="/doctors/status",code="503"}'] == 1
+
+
+async def test_what_the_relay_cannot_store_is_counted(stack):
+    d = await stack.doctor().connect()
+    await d.barrier()
+    g = Growth(stack)
+    db = sqlite3.connect(stack.data / "telemed.db", isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    await d.send("set_status", status="BUSY", id="s")
+    assert (await d.answer("s"))["code"] == "unavailable"
+    db.execute("ROLLBACK")
+    db.close()
+    assert g["telemed_store_batches_failed_total"] >= 1 and g["telemed_store_busy_total"] >= 1
+
+
+def test_who_waits_for_another_writer_is_counted(stack):
+    doctor = stack.doctor()
+    g = Growth(stack)
+    with open(stack.data / "run/store.lock", "w") as lock, ThreadPoolExecutor() as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = pool.submit(stack.rest, "POST", "/doctors/status", {"status": "BUSY"}, doctor.token)
+        wait_until(lambda: g["telemed_store_lock_waits_total"] >= 1, "a writer to wait")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert answer.result()[0] == 200
+
+
+def test_logins_that_come_too_fast_are_counted():
+    with Stack(TELEMED_AUTH_RATE=2) as other:
+        g = Growth(other)
+        body = {"email": "nobody@example.org", "password": "password"}
+        assert [other.rest("POST", "/auth/login", body)[0] for _ in range(4)] == [401, 401, 429, 429]
+        assert g["telemed_auth_rate_limited_total"] == 2
+
+
+def test_the_relay_tells_how_far_it_has_read(stack):
+    doctor = stack.doctor()
+    doctor.set_status("BUSY")
+    [(newest,)] = stack.sql("SELECT max(rev) FROM user")
+    wait_until(lambda: stack.metric("telemed_feed_revision") >= newest, "the relay to have read it")
 
 
 def test_what_the_relay_has_not_read_is_its_lag(stack):
