@@ -14,7 +14,10 @@
 #include "relay.h"
 #include "trail.h"
 
-enum { PARKED_MAX = 1024 };
+enum {
+	PARKED_MAX = 1024,
+	PARKED_USER_MAX = 256, /* so that one user does not take the room of all others */
+};
 
 /* A message to a user whom the hub does not know, or not as one whom its sender can reach, while
  * the store is asked who that is. */
@@ -22,6 +25,7 @@ struct parked {
 	struct lookup lookup;
 	struct relay *relay;
 	struct conn_id conn;
+	struct user_id from;
 	struct user_id to;
 	int64_t since_us; /* when it came */
 	struct parked *prev;
@@ -221,18 +225,32 @@ is_parked(struct conn_id conn, struct user_id to)
 	return false;
 }
 
-/* Keeps the text until the store has said who its recipient is. False: there is no room. */
+/* May one more question of FROM's wait for the store? */
 static bool
-park(struct relay *r, struct conn_id conn, struct user_id to, const char *text, size_t len,
+has_room(struct user_id from)
+{
+	const struct parked *p;
+	unsigned count = 0;
+
+	DL_FOREACH (parked_list, p) {
+		count += user_same(p->from, from);
+	}
+	return parked_count < PARKED_MAX && count < PARKED_USER_MAX;
+}
+
+/* Keeps C's text until the store has said who its recipient is. False: there is no room. */
+static bool
+park(struct relay *r, struct connection *c, struct user_id to, const char *text, size_t len,
     int64_t since_us)
 {
 	struct parked *p;
 
-	if (parked_count == PARKED_MAX || (p = malloc(sizeof(*p) + len)) == NULL)
+	if (!has_room(conn_user_id(c)) || (p = malloc(sizeof(*p) + len)) == NULL)
 		return false;
 	*p = (struct parked){
-		.lookup.done = recipient_found, .relay = r, .conn = conn, .len = len
+		.lookup.done = recipient_found, .relay = r, .conn = conn_id_of(c), .len = len
 	};
+	p->from = conn_user_id(c);
 	p->to = to;
 	p->since_us = since_us;
 	memcpy(p->text, text, len);
@@ -296,7 +314,7 @@ renew(struct relay *r, struct connection *c, const struct message *m)
 		note_refusal(r, c, AUDIT_DENIED, "forbidden", (struct user_id){ 0 });
 		return;
 	}
-	n = e == ERR_OK && parked_count < PARKED_MAX ? calloc(1, sizeof(*n)) : NULL;
+	n = e == ERR_OK && has_room(claims.user) ? calloc(1, sizeof(*n)) : NULL;
 	if (n == NULL) {
 		send_error(c, m, "unavailable", "Too much is waiting for the database");
 		return;
@@ -343,7 +361,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len, in
 		renew(r, c, &m);
 	} else if (m.to.v == 0 || (hub_reaches(r->hub, conn, m.to) && !is_parked(conn, m.to))) {
 		pass_on(r, conn, &m, since_us);
-	} else if (!park(r, conn, m.to, text, len, since_us)) {
+	} else if (!park(r, c, m.to, text, len, since_us)) {
 		turn_down(c, &m, "unavailable", "Too much is waiting for the database");
 	}
 	message_fini(&m);

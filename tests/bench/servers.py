@@ -239,9 +239,9 @@ class NodeTcp(Node):
     listen = "tcp"
 
 
-class NodeTcpString(NodeTcp):
-    """With its secret as a string, as most write it."""
-    env = {"PEER_SECRET": "string"}
+class NodeTcpPlain(NodeTcp):
+    """As most write it (peers/js/contract.js)."""
+    env = {"PEER_PLAIN": "1"}
 
 
 class NodeThroughLighttpd(Node):
@@ -260,6 +260,10 @@ class Bun(Peer):
 
 class BunTcp(Bun):
     listen = "tcp"
+
+
+class BunTcpPlain(BunTcp):
+    env = NodeTcpPlain.env
 
 
 class Limit(Peer):

@@ -6,7 +6,7 @@ import time
 import pytest
 from stack import NOBODY, PATIENCE, Stack, both, ring
 
-MANY = 1100  # more than PARKED_MAX
+MANY = 1100  # more than PARKED_MAX and PARKED_USER_MAX
 
 
 class Writer:
@@ -87,4 +87,21 @@ async def test_what_waits_for_the_database_is_bounded(stack):
             assert time.monotonic() < deadline, f"only {unavailable} were refused"
     await p.until(lambda: p.count("error", lambda m: m["re"] == "chat") == (turn + 1) * (MANY + 1), "the last answer")
     assert {m["code"] for m in p.all("error", lambda m: m["re"] == "chat")} == {"not_found", "unavailable"}
+    await p.barrier()
+
+
+async def test_what_one_user_has_waiting_does_not_take_the_room_of_others(stack):
+    p, d = await both(stack)
+    deadline = time.monotonic() + PATIENCE
+    with Writer(stack):
+        for turn in range(1000):  # as above
+            await d.send("set_status", id=f"status {turn}", status="BUSY")
+            for i in range(MANY):
+                await p.send("chat", to=NOBODY, id=f"{turn} {i}", message="x")
+            full = (await p.answer(f"{turn} {MANY - 1}"))["code"] == "unavailable"
+            await d.send("chat", to=NOBODY, id=f"{turn} other", message="x")
+            assert (await d.answer(f"{turn} other"))["code"] == "not_found"
+            if full:
+                break
+            assert time.monotonic() < deadline, "nothing was refused"
     await p.barrier()
