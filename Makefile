@@ -105,7 +105,7 @@ install-files:
 	$(if $(wildcard docs/man/*.1),install -D -m 644 -t $(SHAREDIR)/man/man1 $(wildcard docs/man/*.1))
 	$(if $(wildcard admin/*.bash),install -D -m 644 admin/telemed-admin.bash $(SHAREDIR)/bash-completion/completions/telemed-admin)
 	$(if $(wildcard ops/*),install -D -m 644 -t $(SHAREDIR)/doc/telemed/ops $(wildcard ops/*))
-	install -m 644 README.md CHANGELOG.md LICENSE $(SHAREDIR)/doc/telemed/
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE SECURITY.md $(SHAREDIR)/doc/telemed/
 	install -m 644 .env.example $(SHAREDIR)/doc/telemed/settings.example
 	install -m 644 $(wildcard docs/*.*) $(SHAREDIR)/doc/telemed/docs/
 	install -m 644 docs/images/* $(SHAREDIR)/doc/telemed/docs/images/

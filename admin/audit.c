@@ -256,6 +256,25 @@ complain_of_archiving(enum err e, const struct options *o, int64_t last)
 	}
 }
 
+static enum admin_exit
+tell_archived(const struct options *o, const struct archive_made *made)
+{
+	struct answer answer;
+
+	if (!o->json) {
+		printf("Lines up to %lld are in the archive, and no more in the database.\n",
+		    (long long)made->last);
+		if (made->last < o->line)
+			puts("An archive takes no more: make another one for those behind.");
+		return ADMIN_OK;
+	}
+	answer_begin(&answer);
+	jw_string(&answer.w, "file", o->file);
+	jw_int(&answer.w, "until", made->last);
+	jw_bool(&answer.w, "more", made->last < o->line);
+	return answer_end(&answer, ADMIN_OK);
+}
+
 enum admin_exit
 audit_archive(struct admin *a, int argc, char **argv)
 {
@@ -264,17 +283,12 @@ audit_archive(struct admin *a, int argc, char **argv)
 	enum err e;
 
 	(void)argc;
-	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored ||
-	    o.json)
+	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored)
 		return usage_error("archive takes the name of a new file, and --until a line.");
 	e = archive_make(a->store, o.file, o.line, &made);
 	if (e != ERR_OK && made.stays)
 		return complain_of_a_part(e, &o, &made);
 	if (e != ERR_OK)
 		return complain_of_archiving(e, &o, made.last);
-	printf("Lines up to %lld are in the archive, and no more in the database.\n",
-	    (long long)made.last);
-	if (made.last < o.line)
-		puts("An archive takes no more: make another one for those behind.");
-	return ADMIN_OK;
+	return tell_archived(&o, &made);
 }

@@ -58,7 +58,7 @@ static const struct command commands[] = {
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
 	    "[--after LINE] [--anchor LINE:MAC] [--json] [ARCHIVE]",
 	    "is the audit trail as it was written?" },
-	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
+	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE [--json]",
 	    "moves the lines up to one, at most 100,000, from the database to a new file" },
 	{ "config", "check", config_check, ADMIN_BARE, "[--json]",
 	    "are the settings, and the files that they name, in order?" },

@@ -20,7 +20,7 @@ _telemed_admin() {
 	*" restore "*) words='--anchor --after --broken-trail --json' ;;
 	*" audit list") words='--since --json' ;;
 	*" audit verify") words='--after --anchor --json' ;;
-	*" audit archive") words='--until' ;;
+	*" audit archive") words='--until --json' ;;
 	*) words='--json' ;;
 	esac
 	COMPREPLY=()

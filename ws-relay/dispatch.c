@@ -39,6 +39,7 @@ turn_down(struct connection *c, const struct message *m, const char *code, const
 		send_error(c, m, code, why);
 		return;
 	}
+	relay_count_refused_call(code);
 	f = frame_call_refused(m->to, m->call_id, code, m->id);
 	conn_send(c, f);
 	frame_unref(f);

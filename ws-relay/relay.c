@@ -49,6 +49,12 @@ announce_one(void *context, struct connection *c)
 		conn_send_list(c);
 }
 
+void
+relay_count_refused_call(const char *reason)
+{
+	metric_add_own(METRIC_CALLS_REFUSED, metric_series(METRIC_CALLS_REFUSED, reason, NULL), 1);
+}
+
 static void
 carry_out(struct relay *r, const struct effect *e)
 {
@@ -58,6 +64,8 @@ carry_out(struct relay *r, const struct effect *e)
 
 	switch (e->kind) {
 	case EFFECT_SEND:
+		if (e->code != NULL)
+			relay_count_refused_call(e->code);
 		if (c != NULL)
 			conn_send(c, e->frame);
 		break;

@@ -42,3 +42,6 @@ void relay_results(struct relay *r);
  * static. */
 void relay_note_refusal(struct relay *r, const struct connection *c, enum audit_event event,
     const char *code, struct user_id peer);
+
+/* In the metrics: a call_start was refused for REASON, as its call_response says. */
+void relay_count_refused_call(const char *reason);

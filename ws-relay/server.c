@@ -348,7 +348,7 @@ start_metrics(struct server *s)
 	(void)!getrlimit(RLIMIT_NOFILE, &limit);
 	metric_set(METRIC_DESCRIPTORS_MAX, METRIC_OF_RELAY, (int64_t)limit.rlim_cur);
 	metric_set(METRIC_START_TIME, METRIC_OF_RELAY, clock_wall_ms() / 1000);
-	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory(0));
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory());
 	metric_set(METRIC_DRAINING, 0, 0);
 	metric_set(METRIC_CONNECTIONS, METRIC_OF_PATIENTS, 0);
 	metric_set(METRIC_CONNECTIONS, METRIC_OF_DOCTORS, 0);

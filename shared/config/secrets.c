@@ -58,6 +58,7 @@ read_first(struct config *c, const struct settings *from, mode_t *mode, char *wh
 	}
 	memcpy(c->secret, text, len);
 	c->secret_len = len;
+	c->secret_is_text = true;
 	return ERR_OK;
 }
 

@@ -30,6 +30,9 @@ sed -n 's/^  telemed-admin //p' "$work/help" >"$work/commands"
 detail=$(wc -l <"$work/commands")
 [ "$detail" -ge 20 ]
 ok 'the help tells of every command'
+detail=$(grep -v -- '--json' "$work/commands")
+[ -z "$detail" ]
+ok 'each can answer as JSON'
 
 missing=
 while read -r line; do
