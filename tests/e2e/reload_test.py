@@ -148,6 +148,7 @@ async def test_of_what_comes_with_it_nothing_is_taken_over(stack):
     second.write_bytes(b"too short")
     for last in stack.reload("TELEMED_WS_RATE=9", "TELEMED_ALLOWED_ORIGINS=https://other.example", "TELEMED_LOG_LEVEL=error"):
         assert last["event"] == "reload_refused" and "TELEMED_JWT_SECRET_SECOND_FILE must name" in last["why"]
+        assert "(it is shorter)" in last["why"]
     before = stack.log_text().count('"event":"http_request"')
     assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
     wait_until(lambda: stack.log_text().count('"event":"http_request"') > before, "the request to be in the log")
@@ -188,6 +189,11 @@ def test_where_it_listens_wants_a_restart():
                 stack.write(f"TELEMED_PORT={at + 1}")
                 process.send_signal(signal.SIGHUP)
                 wait_until(lambda: "TELEMED_PORT has changed" in text() and text().count('"reloaded"') == 2, "it to say so")
+                assert text().count('"restart_for":"TELEMED_PORT"') == 2
+                assert stack.rest("GET", "/readyz")[0] == 200
+                stack.write("TELEMED_PORT=80800")
+                process.send_signal(signal.SIGHUP)
+                wait_until(lambda: text().count('"reload_refused"') == 2, "it to refuse what is no port")
                 assert stack.rest("GET", "/readyz")[0] == 200
             finally:
                 process.terminate()
