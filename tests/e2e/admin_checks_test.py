@@ -40,6 +40,7 @@ async def test_status_counts_what_there_is():
         assert got["auditLine"] == stack.sql("SELECT max(seq) FROM audit")[0][0]
         code, text, err = stack.admin("status")
         assert (code, err) == (0, "") and "ws-relay     runs\n" in text and "1 ringing" not in text and "1 active" in text
+        assert "patients 1, doctors 1;" in text
         for word in (waits.name, p.user.name, "example.org"):
             assert word not in text
         stack.stop()
