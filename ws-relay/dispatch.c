@@ -229,12 +229,10 @@ is_parked(struct conn_id conn, struct user_id to)
 static bool
 has_room(struct user_id from)
 {
-	const struct parked *p;
 	unsigned count = 0;
 
-	DL_FOREACH (parked_list, p) {
+	for (const struct parked *p = parked_list; p != NULL; p = p->next)
 		count += user_same(p->from, from);
-	}
 	return parked_count < PARKED_MAX && count < PARKED_USER_MAX;
 }
 
