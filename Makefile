@@ -109,6 +109,7 @@ install-files:
 	install -m 644 .env.example $(SHAREDIR)/doc/telemed/settings.example
 	install -m 644 $(wildcard docs/*.*) $(SHAREDIR)/doc/telemed/docs/
 	install -m 644 docs/images/* $(SHAREDIR)/doc/telemed/docs/images/
+	ln -sfn ../../telemed/www $(SHAREDIR)/doc/telemed/www
 	[ -e $(SETTINGS) ] || sed 's|@STATE@|$(BASE)/var/lib/telemed|' telemed.conf | install -m 640 /dev/stdin $(SETTINGS)
 
 deb: deps-deb

@@ -22,8 +22,7 @@ read_secret_file(const char *name, const char *path, unsigned char out[SECRET_BY
 		return ERR_OK;
 	}
 	snprintf(why, CONFIG_WHY_SIZE, "%s must name a readable file of %d to %d bytes (%s).", name,
-	    SECRET_BYTES_MIN, SECRET_BYTES_MAX,
-	    e == ERR_OK ? "it is shorter" : file_read_why(e));
+	    SECRET_BYTES_MIN, SECRET_BYTES_MAX, e == ERR_OK ? "it is shorter" : file_read_why(e));
 	return ERR_INVALID;
 }
 

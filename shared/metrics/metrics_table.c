@@ -152,8 +152,8 @@ const struct family metric_families[METRIC__COUNT] = {
 					 "Descriptors that a process may have"),
 	    .labels = { BY("program", PROGRAMS) } },
 
-	[METRIC_CHECKS] = { GAUGE("telemed_check_ok",
-				"What /readyz checks: 1 where it is well, or drains, 0 where it is not"),
+	[METRIC_CHECKS] = { GAUGE("telemed_check_ok", "What /readyz checks: 1 where it is well, or "
+						      "drains, 0 where it is not"),
 	    .labels = { BY("check", CHECKS) } },
 	[METRIC_AUTH_WAITING] = { GAUGE(
 	    "telemed_auth_waiting", "1 while a login or registration waits for a worker") },

@@ -40,6 +40,7 @@ async def test_status_counts_what_there_is():
         assert got["auditLine"] == stack.sql("SELECT max(seq) FROM audit")[0][0]
         code, text, err = stack.admin("status")
         assert (code, err) == (0, "") and "ws-relay     runs\n" in text and "1 ringing" not in text and "1 active" in text
+        assert "patients 1, doctors 1;" in text
         for word in (waits.name, p.user.name, "example.org"):
             assert word not in text
         stack.stop()
@@ -151,7 +152,11 @@ def test_config_check_looks_at_the_certificate(stack, tmp_path):
     other = tmp_path / "other"
     other.write_bytes((tmp_path / "good.key").read_bytes() + (tmp_path / "soon.crt").read_bytes())
     (tmp_path / "text").write_text("no key\n")
-    for path in (other, tmp_path / "text", tmp_path / "good.crt", tmp_path / "good.key", tmp_path / "none"):
+    locked = tmp_path / "locked"
+    subprocess.run(["openssl", "ec", "-in", tmp_path / "good.key", "-aes128", "-passout", "pass:word", "-out", locked], check=True,
+                   capture_output=True, timeout=60)
+    locked.write_bytes(locked.read_bytes() + (tmp_path / "good.crt").read_bytes())
+    for path in (locked, other, tmp_path / "text", tmp_path / "good.crt", tmp_path / "good.key", tmp_path / "none"):
         assert look(path, 78) == ({"wrong"}, set()), path
 
 

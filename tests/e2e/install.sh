@@ -140,7 +140,7 @@ wait "$host_pid"
 
 base=http://127.0.0.1:$port
 stop_hers() {
-	kill -TERM "$stack_pid"
+	detail=$(as_user bash -euc "$(block stop)" 2>&1)
 	gone() { [ -z "$(pgrep -s "$stack_pid")" ]; }
 	wait_for 30 gone
 }
