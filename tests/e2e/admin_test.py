@@ -45,6 +45,14 @@ def test_lists_accounts_for_a_person(stack):
     assert str(patient.id) not in [line.split()[0] for line in stack.admin("users", "list", "--pending")[1].splitlines()]
 
 
+def test_tells_a_person_who_is_out(stack):
+    disabled, erased = stack.patient(), stack.patient()
+    assert stack.admin("users", "disable", disabled.id)[0] == stack.admin("users", "erase", erased.id, "--yes")[0] == 0
+    lines = {line.split()[0]: line.split()[1:] for line in stack.admin("users", "list")[1].splitlines()}
+    assert lines[str(disabled.id)][:2] == ["PATIENT", "disabled"]
+    assert lines[str(erased.id)] == ["PATIENT", "erased", "erased", str(erased.id), "Erased"]
+
+
 def test_approves_by_id_and_by_email(stack):
     first, second = stack.doctor(), stack.doctor()
     assert stack.admin("users", "approve", first.id) == (0, f"{first.id} is approved\n", "")

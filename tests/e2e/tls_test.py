@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -192,6 +193,28 @@ def test_what_is_no_tls_at_all_is_dropped(stack):
         wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200" not in (wire.socket.recv(100) or b"")
     assert curl(stack, "/livez")[0] == 200
+
+
+def test_a_handshake_that_is_not_finished_is_cut(stack):
+    """As a request is: nothing, the beginning of a hello, a hello and no more, a handshake and nothing behind it."""
+    context = ssl.create_default_context()
+    hello, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(hello, out, server_hostname="127.0.0.1").do_handshake()
+    first = out.read()
+    plain = [socket.create_connection(("127.0.0.1", stack.tls_port), PATIENCE) for _ in range(3)]
+    for s, start in zip(plain, (b"", first[:20], first)):
+        s.sendall(start)
+    done = context.wrap_socket(socket.create_connection(("127.0.0.1", stack.tls_port), PATIENCE), server_hostname="127.0.0.1")
+    for s in (*plain, done):
+        s.settimeout(20 + 2 * PATIENCE)
+        try:
+            while s.recv(1 << 14):
+                pass
+        except ConnectionError:
+            pass
+        s.close()
+    assert stack.rest("GET", "/livez")[0] == 200
 
 
 async def test_a_renewed_certificate_is_taken_by_the_next_lighttpd(tmp_path):

@@ -10,7 +10,8 @@ import subprocess
 import time
 
 import pytest
-from stack import BUILD, ROOT, Stack, call, free_port, ring, wait_until
+import websockets
+from stack import BUILD, NOBODY, ROOT, Stack, call, free_port, ring, wait_until
 from trouble import Strace, integrity
 
 
@@ -100,6 +101,48 @@ async def test_a_disk_that_fails(stack, what):
     with Strace(stack.pids("ws-relay") + stack.pids("fcgi-api"), what):
         await assert_writes_fail(stack, p, d, disk="ok")
     await assert_healed(stack, p, d)
+
+
+async def status_of_handshake(user):
+    try:
+        return await (await user.open()).closed()
+    except websockets.InvalidStatusCode as e:
+        return e.status_code
+
+
+async def test_a_disk_that_cannot_be_read(stack):
+    """What has to be looked up is not; nothing is taken for gone that only cannot be read."""
+    p, d = await stack.patient().connect(), await stack.doctor().connect()
+    await p.wait_status(d.user, "ONLINE")
+    await p.barrier()
+
+    def another_hand_writes():
+        """So that nobody can go by what he has read before."""
+        with sqlite3.connect(stack.data / "telemed.db", timeout=60) as db:
+            db.execute("UPDATE user SET created_ms = created_ms + 1")
+        db.close()
+    with Strace(stack.pids("ws-relay") + stack.pids("fcgi-api"), "pread64:error=EIO"):
+        another_hand_writes()
+        for _ in range(30):  # more than there are workers
+            status, got = stack.rest("GET", "/doctors", token=p.user.token)
+            assert (status, got["code"]) == (503, "unavailable")
+        for method, path, body in (("GET", "/auth/me", None), ("GET", "/calls", None), ("POST", "/auth/logout", b""),
+                                   ("POST", "/auth/login", {"email": p.user.email, "password": "password"}),
+                                   ("POST", "/auth/login", {"email": "nobody@example.org", "password": "password"})):
+            assert stack.rest(method, path, body, p.user.token)[0] == 503, path
+        assert await status_of_handshake(p.user) == 503
+        await p.send("chat", to=NOBODY, message="is there anybody?", id="who")
+        assert (await p.answer("who"))["code"] == "unavailable"
+        await p.send("token_refresh", token=p.user.token, id="renew")
+        assert (await p.answer("renew"))["code"] == "unavailable"
+        await p.send("call_start", to=d.user, callId="no", id="call")
+        assert (await p.answer("call"))["data"]["reason"] == "unavailable"
+        await p.send("chat", to=d.user, message="still there?", id="chat")
+        assert (await p.answer("chat"))["data"] == {"delivered": 1}
+    another_hand_writes()
+    await assert_healed(stack, p, d)
+    assert stack.rest("GET", "/auth/me", token=p.user.token)[0] == 200
+    await (await p.user.connect()).barrier()
 
 
 async def test_an_end_waits_for_the_disk(stack):

@@ -309,6 +309,8 @@ async def test_a_pause_of_ten_seconds():
         while time.monotonic() - began < 10:
             assert stack.rest("POST", "/doctors/status", {"status": "ONLINE"}, others[0].user.token)[0] == 200
             await asyncio.sleep(0.5)
+        status, got = stack.rest("GET", "/readyz")
+        assert (status, got["checks"]) == (503, {"database": "ok", "disk": "ok", "relay": "stuck"})
         os.kill(relay, signal.SIGCONT)
         for c in [p, d, *others]:
             await c.barrier()
