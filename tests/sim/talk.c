@@ -372,6 +372,14 @@ talk_ends_by(const struct talk *t, enum call_reason reason, int side)
 	}
 }
 
+/* Was the caller gone for the whole grace before the ring's end? */
+static bool
+caller_left_first(const struct world *w, const struct talk *t)
+{
+	return t->absent[0] && t->party_ms[0] + w->settings.call_grace_ms <
+				   t->state_ms + w->settings.ring_timeout_ms;
+}
+
 static bool
 reason_is_true(const struct world *w, const struct talk *t, enum call_reason reason)
 {
@@ -387,7 +395,7 @@ reason_is_true(const struct world *w, const struct talk *t, enum call_reason rea
 	case CALL_REJECTED:
 		return rings;
 	case CALL_NO_ANSWER:
-		return rings && age_ms >= w->settings.ring_timeout_ms;
+		return rings && age_ms >= w->settings.ring_timeout_ms && !caller_left_first(w, t);
 	case CALL_MAX_DURATION:
 		return !rings && age_ms >= w->settings.call_max_ms;
 	case CALL_SERVER_RESTART:

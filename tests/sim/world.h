@@ -127,6 +127,7 @@ struct person {
 	int64_t gone_ms; /* when the last client went */
 	unsigned writes; /* of presence, on their way to the store */
 	bool unsaved;	 /* one has failed, and must be tried again */
+	bool leaves;	 /* in the step that runs, in which it may have been tried before that */
 	struct talk *talk;
 	char farewell[CALL_ID_MAX + 1]; /* the call that a restart has ended without her; "": none
 					 */
