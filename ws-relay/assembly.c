@@ -44,10 +44,12 @@ assembly_text(const struct assembly *a, size_t *len)
 	return *len > 0 ? a->text.data : "";
 }
 
-bool
-assembly_is_late(const struct assembly *a, int64_t now_ms)
+int64_t
+assembly_left_ms(const struct assembly *a, int64_t now_ms)
 {
-	return a != NULL && now_ms - a->since_ms >= ASSEMBLY_MAX_MS;
+	int64_t left_ms = a == NULL ? INT64_MAX : a->since_ms + ASSEMBLY_MAX_MS - now_ms;
+
+	return left_ms > 0 ? left_ms : 0;
 }
 
 void

@@ -34,7 +34,8 @@ bool assembly_add(struct assembly **a, const struct piece *p, int64_t now_ms);
 /* The text so far, for as long as nothing is added; *LEN is its length. Never NULL. */
 const char *assembly_text(const struct assembly *a, size_t *len);
 
-/* Is a message under way, and has been for ASSEMBLY_MAX_MS? */
-bool assembly_is_late(const struct assembly *a, int64_t now_ms);
+/* How long the message that is under way has until its end must have come, 0: no longer; INT64_MAX:
+ * none is. */
+int64_t assembly_left_ms(const struct assembly *a, int64_t now_ms);
 
 void assembly_free(struct assembly *a); /* NULL is fine */

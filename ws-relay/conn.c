@@ -237,16 +237,19 @@ conn_expires_s(const struct connection *c)
 	return c->expires_s;
 }
 
-/* Until the next ping, or until the token ends, or a v1 client is to be told that it will, where
- * that is sooner. */
+/* Until the next ping, or until the token ends, a v1 client is to be told that it will, or a
+ * message must have come to its end, where that is sooner. */
 static int64_t
-visit_interval(const struct connection *c, int64_t wall_s)
+visit_interval(const struct connection *c, int64_t now_ms, int64_t wall_s)
 {
+	int64_t interval_ms = assembly_left_ms(c->assembly, now_ms);
 	int64_t left_ms = (c->expires_s - wall_s) * 1000;
 
 	if (c->v1 && !c->warned)
 		left_ms = left_ms > TOKEN_WARNING_MS ? left_ms - TOKEN_WARNING_MS : 0;
-	return left_ms < PING_INTERVAL_MS ? left_ms : PING_INTERVAL_MS;
+	if (left_ms < interval_ms)
+		interval_ms = left_ms;
+	return interval_ms < PING_INTERVAL_MS ? interval_ms : PING_INTERVAL_MS;
 }
 
 bool
@@ -257,7 +260,8 @@ conn_renew(struct connection *c, const char *session, int64_t epoch, int64_t exp
 	c->epoch = epoch;
 	c->expires_s = expires_s;
 	c->warned = false;
-	wheel_hasten(&c->table->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
+	wheel_hasten(&c->table->wheel, &c->visit,
+	    visit_interval(c, clock_monotonic_ms(), clock_wall_ms() / 1000));
 	return true;
 }
 
@@ -271,7 +275,7 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	c->heard_ms = now_ms;
 	allowance_init(&c->allowance, t->rate, now_ms);
 	DL_APPEND(t->open, c);
-	wheel_add(&t->wheel, &c->visit, visit_interval(c, clock_wall_ms() / 1000));
+	wheel_add(&t->wheel, &c->visit, visit_interval(c, now_ms, clock_wall_ms() / 1000));
 	metric_add_own(METRIC_HANDSHAKES, metric_series(METRIC_HANDSHAKES, "101", NULL), 1);
 	if (refused != CLOSE_NONE) {
 		c->close_code = CLOSE_NONE;
@@ -551,13 +555,13 @@ visit(void *context, struct wheel_entry *e)
 	}
 	if (c->v1 && !c->warned && (c->expires_s - wall_s) * 1000 <= TOKEN_WARNING_MS)
 		warn_of_end(c, (c->expires_s - wall_s) * 1000);
-	if (assembly_is_late(c->assembly, now_ms)) {
+	if (assembly_left_ms(c->assembly, now_ms) == 0) {
 		conn_close(c, CLOSE_POLICY);
 		return PING_INTERVAL_MS;
 	}
 	c->ping_due = true;
 	wire_ask_for_turn(&c->wire);
-	return visit_interval(c, wall_s);
+	return visit_interval(c, now_ms, wall_s);
 }
 
 void

@@ -121,6 +121,15 @@ def test_nothing_is_allocated_for_what_a_header_claims(stack, user, claim):
     assert stack.memory("ws-relay", "VmData") - before < 1 << 20
 
 
+async def test_what_is_looked_after_meanwhile_does_not_put_the_end_off(stack):
+    """A token that is about to end is told of at once; the next look would be at its end, in 24 seconds."""
+    patient = stack.patient()
+    client = await patient.open(stack.sign(patient.id, "PATIENT", 24), subprotocols=["telemed.v1"])
+    client.socket.transport.write(frame(b'{"type":', TEXT, False))
+    await client.wait("token_expiring")
+    assert await client.closed(24 + PATIENCE) == 1008
+
+
 @pytest.mark.parametrize("opcode", [TEXT, CONT, BINARY, PING, CLOSE])
 @pytest.mark.parametrize("claim", [1 << 63, (1 << 63) + 5, (1 << 64) - 1], ids=hex)
 def test_a_length_of_64_bits_with_the_first_set_is_none(wire, opcode, claim):
