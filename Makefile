@@ -35,6 +35,7 @@ ADMIN := $(wildcard admin/*.c)
 HUB := $(addprefix ws-relay/,hub.c routing.c roster.c view.c calls.c call_moves.c legs.c frame.c message.c)
 # Each migration as a C string.
 SCHEMAS := $(foreach f,$(wildcard shared/store/schema/*.sql),$(BUILD)/gen/schema_$(firstword $(subst _, ,$(notdir $(f)))).h)
+CONNECTIONS := $(addprefix ws-relay/,conn.c slots.c assembly.c close_frame.c wire.c outbox.c allowance.c peers.c wheel.c)
 UNIT := $(wildcard tests/unit/*_test.c)
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%_fuzz)
@@ -104,10 +105,11 @@ install-files:
 	$(if $(wildcard docs/man/*.1),install -D -m 644 -t $(SHAREDIR)/man/man1 $(wildcard docs/man/*.1))
 	$(if $(wildcard admin/*.bash),install -D -m 644 admin/telemed-admin.bash $(SHAREDIR)/bash-completion/completions/telemed-admin)
 	$(if $(wildcard ops/*),install -D -m 644 -t $(SHAREDIR)/doc/telemed/ops $(wildcard ops/*))
-	install -m 644 README.md CHANGELOG.md LICENSE $(SHAREDIR)/doc/telemed/
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE SECURITY.md $(SHAREDIR)/doc/telemed/
 	install -m 644 .env.example $(SHAREDIR)/doc/telemed/settings.example
 	install -m 644 $(wildcard docs/*.*) $(SHAREDIR)/doc/telemed/docs/
 	install -m 644 docs/images/* $(SHAREDIR)/doc/telemed/docs/images/
+	ln -sfn ../../telemed/www $(SHAREDIR)/doc/telemed/www
 	[ -e $(SETTINGS) ] || sed 's|@STATE@|$(BASE)/var/lib/telemed|' telemed.conf | install -m 640 /dev/stdin $(SETTINGS)
 
 deb: deps-deb
@@ -172,14 +174,15 @@ $(BUILD)/tests/unit/hub_memory_test: $(call objects,$(HUB))
 $(BUILD)/tests/unit/hub_memory_test: WRAPPED := malloc calloc realloc reallocarray strdup
 $(BUILD)/tests/unit/outbox_test: $(call objects,ws-relay/outbox.c ws-relay/frame.c)
 $(BUILD)/tests/unit/outbox_test: WRAPPED := calloc
-$(BUILD)/tests/unit/journal_test: $(call objects,ws-relay/journal.c ws-relay/trail.c)
+$(BUILD)/tests/unit/slots_test: $(call objects,ws-relay/slots.c)
+$(BUILD)/tests/unit/journal_test: $(call objects,$(addprefix ws-relay/,journal.c feed.c job.c trail.c))
 
 $(BUILD)/tests/sim/sim: $(call objects,$(wildcard tests/sim/*.c) $(HUB)) $(BUILD)/libtelemed.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # With what of the programs a target runs, and instead of which parts of it are the target's own.
 $(BUILD)/tests/fuzz/message_fuzz: $(call objects,$(HUB))
-$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(addprefix ws-relay/,conn.c dispatch.c outbox.c allowance.c peers.c wheel.c trail.c) $(HUB))
+$(BUILD)/tests/fuzz/conn_fuzz: $(call objects,tests/fuzz/conn_db.c $(CONNECTIONS) $(addprefix ws-relay/,relay.c dispatch.c parked.c trail.c) $(HUB))
 $(BUILD)/tests/fuzz/conn_fuzz: WRAPPED := clock_monotonic_ms clock_wall_ms
 $(BUILD)/tests/fuzz/hub_fuzz: $(call objects,$(filter-out %/sim.c,$(wildcard tests/sim/*.c)) $(HUB))
 $(BUILD)/tests/fuzz/rest_fuzz: $(call objects,$(filter-out %/main.c %/pool.c,$(API)))

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "store/store_audit.h"
+#include "store/store_backup.h"
 #include "json/json.h"
 
 enum { JSON_BYTES_MAX = 4096 };
@@ -141,30 +142,58 @@ list_database(struct store *s, struct options *o)
 	return e == ERR_OK ? store_audit_each(s, o->line, print_line, o) : e;
 }
 
-enum admin_exit
-audit_list(struct admin *a, int argc, char **argv)
+/* Of a backup, or of the database that a restore has kept. ERR_INVALID: it is none. */
+static enum err
+list_copy(struct options *o)
+{
+	struct store *copy = NULL;
+	enum err e = store_open_copy(o->file, &copy);
+
+	if (e == ERR_OK && (e = list_database(copy, o)) == ERR_INVALID)
+		e = ERR_SYSTEM;
+	store_close(copy);
+	return e;
+}
+
+static enum err
+list_file(struct options *o)
 {
 	struct audit_bounds bounds;
 	struct archive archive;
-	enum admin_exit code;
+	enum err e = archive_open(o->file, NULL, &archive, &bounds);
+
+	if (e == ERR_INVALID)
+		return list_copy(o);
+	if (e != ERR_OK)
+		return ERR_NOT_FOUND;
+	e = list_archive(&archive, o);
+	archive_close(&archive);
+	return e;
+}
+
+enum admin_exit
+audit_list(struct admin *a, int argc, char **argv)
+{
 	struct options o;
 	enum err e;
 
 	(void)argc;
 	if (!read_options(argv, "--since", &o) || o.anchored)
 		return usage_error("--since takes the number of a line.");
-	if (o.file == NULL) {
-		e = list_database(a->store, &o);
-	} else {
-		code = complain_of_archive(archive_open(o.file, NULL, &archive, &bounds), o.file);
-		if (code != ADMIN_OK)
-			return code;
-		e = list_archive(&archive, &o);
-		archive_close(&archive);
-	}
-	if (e != ERR_OK)
+	e = o.file == NULL ? list_database(a->store, &o) : list_file(&o);
+	switch (e) {
+	case ERR_OK:
+		return ADMIN_OK;
+	case ERR_INVALID:
+		return complain_of(ADMIN_REFUSED,
+		    "%s is no archive of telemed's, nor a backup or a database.", o.file);
+	case ERR_NOT_FOUND:
+		return complain_of(ADMIN_NO_INPUT, "%s cannot be read.", o.file);
+	case ERR_TOO_NEW:
+		return complain_of_store(e);
+	default:
 		return complain(ADMIN_BROKEN, "The trail could not be read to its end.");
-	return ADMIN_OK;
+	}
 }
 
 /* What is known of the trail, and its lines: the database's, or an archive's. */
@@ -256,6 +285,25 @@ complain_of_archiving(enum err e, const struct options *o, int64_t last)
 	}
 }
 
+static enum admin_exit
+tell_archived(const struct options *o, const struct archive_made *made)
+{
+	struct answer answer;
+
+	if (!o->json) {
+		printf("Lines up to %lld are in the archive, and no more in the database.\n",
+		    (long long)made->last);
+		if (made->last < o->line)
+			puts("An archive takes no more: make another one for those behind.");
+		return ADMIN_OK;
+	}
+	answer_begin(&answer);
+	jw_string(&answer.w, "file", o->file);
+	jw_int(&answer.w, "until", made->last);
+	jw_bool(&answer.w, "more", made->last < o->line);
+	return answer_end(&answer, ADMIN_OK);
+}
+
 enum admin_exit
 audit_archive(struct admin *a, int argc, char **argv)
 {
@@ -264,17 +312,12 @@ audit_archive(struct admin *a, int argc, char **argv)
 	enum err e;
 
 	(void)argc;
-	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored ||
-	    o.json)
+	if (!read_options(argv, "--until", &o) || o.file == NULL || o.line == 0 || o.anchored)
 		return usage_error("archive takes the name of a new file, and --until a line.");
 	e = archive_make(a->store, o.file, o.line, &made);
 	if (e != ERR_OK && made.stays)
 		return complain_of_a_part(e, &o, &made);
 	if (e != ERR_OK)
 		return complain_of_archiving(e, &o, made.last);
-	printf("Lines up to %lld are in the archive, and no more in the database.\n",
-	    (long long)made.last);
-	if (made.last < o.line)
-		puts("An archive takes no more: make another one for those behind.");
-	return ADMIN_OK;
+	return tell_archived(&o, &made);
 }

@@ -82,7 +82,9 @@ make_part(const char *part, const char *path)
 	fd = open(part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EEXIST)
 		return complain_of(ADMIN_REFUSED,
-		    "There is a file %s: another backup runs, or was killed. Remove it.", part);
+		    "There is a file %s: another backup runs, or was killed. Then remove it, and "
+		    "%s-journal where there is one.",
+		    part, part);
 	if (fd < 0)
 		return complain_of(ADMIN_REFUSED, "%s cannot be made: %m.", part);
 	close(fd);

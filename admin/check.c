@@ -1,6 +1,5 @@
 /* telemed-admin config check: what would stop a start, and what a clinic would want otherwise. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -8,7 +7,11 @@
 
 #include "admin.h"
 #include "audit/audit_files.h"
+#include "base/address.h"
 #include "domain/user.h"
+#include "pem.h"
+
+enum { EXPIRY_NOTED_DAYS = 14 };
 
 enum outcome { IS_FINE, IS_NOTED, IS_WRONG };
 
@@ -55,19 +58,72 @@ check_private(struct checking *c, const char *what, const char *path)
 		say(c, what, IS_FINE, "It is its owner's alone.");
 }
 
+/* The file SET, or where that is empty the one called FALLBACK in the data directory. */
 static void
-check_secret(struct checking *c, const struct config *config)
+check_file_of(struct checking *c, const char *what, const struct config *config, const char *set,
+    const char *fallback)
 {
-	const char *text = getenv("TELEMED_JWT_SECRET");
 	char path[CONFIG_TEXT_SIZE];
 
-	if (text != NULL && text[0] != '\0') {
+	if (set[0] != '\0')
+		check_private(c, what, set);
+	else if (config_path(config, fallback, path) == ERR_OK)
+		check_private(c, what, path);
+}
+
+static void
+check_secrets(struct checking *c, const struct config *config)
+{
+	if (config->secret_is_text)
 		say(c, "secret", IS_FINE, "It stands in TELEMED_JWT_SECRET.");
-	} else if (config->secret_file[0] != '\0') {
-		check_private(c, "secret", config->secret_file);
-	} else if (config_path(config, "secret", path) == ERR_OK) {
-		check_private(c, "secret", path);
+	else
+		check_file_of(c, "secret", config, config->secret_file, "secret");
+	if (config->second_len > 0)
+		check_file_of(c, "second secret", config, config->second_file, "secret.second");
+}
+
+/* Do others than this machine reach it, and not through a proxy? */
+static bool
+is_in_the_open(const struct config *config)
+{
+	struct address bind;
+
+	return address_read(config->bind, &bind) && !address_is_loopback(&bind) &&
+	       config->trusted_proxy[0] == '\0';
+}
+
+/* lighttpd's key and certificate. */
+static void
+check_tls(struct checking *c, const struct config *config)
+{
+	int days = 0;
+
+	if (config->tls_pem[0] == '\0') {
+		if (is_in_the_open(config))
+			say(c, "tls", IS_NOTED,
+			    "Other machines reach it without TLS: a clinic wants TELEMED_TLS_PEM.");
+		return;
 	}
+	if (config->tls_port == config->port)
+		say(c, "tls port", IS_WRONG, "TELEMED_TLS_PORT must be another than TELEMED_PORT.");
+	switch (pem_look(config->tls_pem, &days)) {
+	case PEM_UNREADABLE:
+		say(c, "tls", IS_WRONG, "TELEMED_TLS_PEM must name a file that can be read.");
+		return;
+	case PEM_BROKEN:
+		say(c, "tls", IS_WRONG, "TELEMED_TLS_PEM is not a key and its certificate.");
+		return;
+	case PEM_GOOD:
+		break;
+	}
+	check_private(c, "tls", config->tls_pem);
+	if (days < 0)
+		say(c, "certificate", IS_NOTED, "It has run out: browsers refuse it.");
+	else if (days < EXPIRY_NOTED_DAYS)
+		say(c, "certificate", IS_NOTED, "It runs out within two weeks.");
+	else
+		say(c, "certificate", IS_FINE,
+		    "It is of that key, and good for more than two weeks.");
 }
 
 static void
@@ -149,9 +205,13 @@ check_all(struct checking *c)
 		return;
 	}
 	say(c, "settings", IS_FINE, "Each is within its bounds.");
+	if (config.exposed)
+		say(c, "settings file", IS_NOTED,
+		    "A secret is in it, and others of this machine can read it: chmod o=.");
 	check_folder(c, &config, &paths);
+	check_tls(c, &config);
 	if (config_load(&config, why) == ERR_OK)
-		check_secret(c, &config);
+		check_secrets(c, &config);
 	else if (access(paths.database, F_OK) != 0 && config.secret_file[0] == '\0')
 		say(c, "secret", IS_NOTED, "There is none yet: the first start makes it.");
 	else

@@ -53,12 +53,12 @@ static const struct command commands[] = {
 	{ "restore", NULL, backup_restore, ADMIN_SETTINGS,
 	    "FILE [--anchor LINE:MAC] [--after LINE] [--broken-trail] [--json]",
 	    "puts a backup in the database's place, while telemed does not run" },
-	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json] [ARCHIVE]",
-	    "what happened, the oldest first" },
+	{ "audit", "list", audit_list, ADMIN_LOOKS, "[--since LINE] [--json] [FILE]",
+	    "what happened, the oldest first; FILE: in an archive, a backup or a kept database" },
 	{ "audit", "verify", audit_verify_trail, ADMIN_LOOKS,
 	    "[--after LINE] [--anchor LINE:MAC] [--json] [ARCHIVE]",
 	    "is the audit trail as it was written?" },
-	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE",
+	{ "audit", "archive", audit_archive, ADMIN_WRITES, "FILE --until LINE [--json]",
 	    "moves the lines up to one, at most 100,000, from the database to a new file" },
 	{ "config", "check", config_check, ADMIN_BARE, "[--json]",
 	    "are the settings, and the files that they name, in order?" },
@@ -163,10 +163,10 @@ open_store(struct admin *a, enum opening how)
 }
 
 static bool
-asks_for_help(int argc, char **argv)
+has_word(int argc, char **argv, const char *word)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+		if (strcmp(argv[i], word) == 0)
 			return true;
 	}
 	return false;
@@ -200,8 +200,12 @@ main(int argc, char **argv)
 	static struct config config;
 	int words;
 
-	if (asks_for_help(argc, argv)) {
+	if (has_word(argc, argv, "--help") || has_word(argc, argv, "-h")) {
 		print_help();
+		return ADMIN_OK;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("telemed-admin " TELEMED_VERSION);
 		return ADMIN_OK;
 	}
 	if ((chosen = find_command(argc, argv, &words)) == NULL)

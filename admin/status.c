@@ -55,14 +55,14 @@ tell_json(bool relay, bool api, const struct tally *t, enum admin_exit code)
 static void
 tell(bool relay, bool api, const struct tally *t)
 {
-	printf("telemed      %s\n", TELEMED_VERSION);
+	printf("version      %s of telemed-admin; of what runs: GET /livez\n", TELEMED_VERSION);
 	printf("ws-relay     %s\n", relay ? "runs" : "does not run");
 	printf("fcgi-api     %s\n", api ? "runs" : "does not run");
-	printf("users        %" PRId64 " patients, %" PRId64 " doctors; %" PRId64
-	       " pending, %" PRId64 " disabled, %" PRId64 " erased\n",
+	printf("users        patients %" PRId64 ", doctors %" PRId64 "; pending %" PRId64
+	       ", disabled %" PRId64 ", erased %" PRId64 "\n",
 	    t->patients, t->doctors, t->pending, t->disabled, t->erased);
 	printf("sessions     %" PRId64 "\n", t->sessions);
-	printf("connected    %" PRId64 " users\n", t->connected);
+	printf("connected    %" PRId64 "\n", t->connected);
 	printf("calls        %" PRId64 " ringing, %" PRId64 " active\n", t->ringing, t->active);
 	printf("database     %" PRId64 " bytes, and %" PRId64 " in the log; schema %d\n",
 	    t->database_bytes, t->log_bytes, STORE_SCHEMA_VERSION);

@@ -4,7 +4,7 @@
 _telemed_admin() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=''
 	case "$COMP_CWORD ${COMP_WORDS[1]-} ${COMP_WORDS[2]-}" in
-	"1 "*) words='status users sessions calls drain backup restore audit config turn token --help' ;;
+	"1 "*) words='status users sessions calls drain backup restore audit config turn token --help --version' ;;
 	"2 users "*) words='list add approve disable enable reset-password erase' ;;
 	"2 sessions "*) words='list kick' ;;
 	"2 calls "*) words='list end' ;;
@@ -20,7 +20,7 @@ _telemed_admin() {
 	*" restore "*) words='--anchor --after --broken-trail --json' ;;
 	*" audit list") words='--since --json' ;;
 	*" audit verify") words='--after --anchor --json' ;;
-	*" audit archive") words='--until' ;;
+	*" audit archive") words='--until --json' ;;
 	*) words='--json' ;;
 	esac
 	COMPREPLY=()

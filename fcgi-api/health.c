@@ -31,6 +31,12 @@ health_is_ok(const char *word)
 	return strcmp(word, "ok") == 0;
 }
 
+bool
+health_is_meant(const char *word)
+{
+	return strcmp(word, "draining") == 0;
+}
+
 static enum err
 read_database(struct service *s)
 {

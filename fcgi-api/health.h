@@ -18,5 +18,8 @@ extern const char *const check_names[CHECK__COUNT];
 const char *health_check(struct service *s, enum check c);
 bool health_is_ok(const char *word);
 
+/* It is not ok, and only because somebody has said so: a relay that drains. */
+bool health_is_meant(const char *word);
+
 /* Bytes that the data directory's disk has left for us; -1: nobody knows. */
 int64_t health_disk_free(const struct service *s);

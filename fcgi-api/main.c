@@ -116,7 +116,7 @@ run(struct config *c)
 	    F_INT("auth_workers", pools[0].size), F_STR("visibility", config_visibility_name(c)),
 	    F_STR("doctor_signup", config_signup_name(c)));
 	if (!pools_run(pools, 2, serve, reload, &program))
-		return complain(EXIT_TEMPORARY, "There are no descriptors left.");
+		return complain(EXIT_TEMPORARY, "There is no memory, or no descriptor left.");
 	LOG0(LOG_INFO, "stopped");
 	return EXIT_SUCCESS;
 }

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,11 +36,28 @@ struct crew {
 			 parent or with it */
 	worker_fn *run;
 	void *context;
+	/* What each takes, bytes, in memory that they share: systemd may hide from the parent what
+	 * is in /proc of a process that may not be looked into (ProtectProc=). */
+	_Atomic int64_t *memory;
 };
 
-/* In a worker: for its socket and its end of the leash. */
+/* In a worker: for its socket and its end of the leash; and where it notes what it takes. */
 static int watch = -1;
 static int leash_end = -1;
+static _Atomic int64_t *memory;
+
+/* Now and then. */
+static void
+note_own_memory(void)
+{
+	static int64_t noted_ms = -MEMORY_MS;
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - noted_ms < MEMORY_MS)
+		return;
+	noted_ms = now_ms;
+	*memory = proc_memory();
+}
 
 /* Of the workers that wait, the kernel wakes one. */
 static enum worker_turn
@@ -46,8 +65,12 @@ next_turn(void)
 {
 	enum worker_turn turn = WORKER_GOES_ON;
 	struct epoll_event ready[2];
-	int n = epoll_wait(watch, ready, 2, -1);
+	int n;
 
+	do {
+		note_own_memory();
+		n = epoll_wait(watch, ready, 2, MEMORY_MS);
+	} while (n == 0);
 	for (int i = 0; i < n; i++) {
 		if (ready[i].data.fd == leash_end)
 			return WORKER_ENDS;
@@ -82,12 +105,14 @@ be_patient(void)
 /* In the child. A signal for all processes (Ctrl-C, a supervisor's) is the parent's to understand;
  * here it would only cut a request short. */
 static void
-become_worker(struct crew *c, int fd)
+become_worker(struct crew *c, unsigned which)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
+	int fd = c->workers[which].fd;
 
+	memory = &c->memory[which];
 	for (size_t i = 0; i < COUNT_OF(signals); i++)
 		sigaction(signals[i], &ignore, NULL);
 	sigemptyset(&none);
@@ -106,12 +131,15 @@ become_worker(struct crew *c, int fd)
 }
 
 static void
-start(struct crew *c, struct worker *w)
+start(struct crew *c, unsigned which)
 {
+	struct worker *w = &c->workers[which];
+
+	c->memory[which] = 0;
 	w->started_ms = clock_monotonic_ms();
 	w->pid = fork();
 	if (w->pid == 0)
-		become_worker(c, w->fd);
+		become_worker(c, which);
 	if (w->pid < 0) {
 		LOG(LOG_ERROR, "worker_not_started", F_INT("errno", errno));
 		w->pid = 0;
@@ -148,13 +176,13 @@ start_missing(struct crew *c)
 		bool rested = clock_monotonic_ms() - w->started_ms >= RESTART_PAUSE_MS;
 
 		if (w->pid == 0 && (w->started_ms == 0 || rested))
-			start(c, w);
+			start(c, i);
 	}
 }
 
 /* Now and then: what they all take. */
 static void
-note_memory(const struct worker *workers, unsigned n)
+note_memory(const struct crew *c)
 {
 	static int64_t noted_ms = -MEMORY_MS;
 	int64_t now_ms = clock_monotonic_ms();
@@ -163,9 +191,9 @@ note_memory(const struct worker *workers, unsigned n)
 	if (now_ms - noted_ms < MEMORY_MS)
 		return;
 	noted_ms = now_ms;
-	for (unsigned i = 0; i < n; i++)
-		sum += workers[i].pid == 0 ? 0 : proc_memory(workers[i].pid);
-	metric_set(METRIC_MEMORY, METRIC_OF_API, sum + proc_memory(0));
+	for (unsigned i = 0; i < c->count; i++)
+		sum += c->workers[i].pid == 0 ? 0 : c->memory[i];
+	metric_set(METRIC_MEMORY, METRIC_OF_API, sum + proc_memory());
 }
 
 /* Waits for one of SIGNALS, a tenth of a second at the most; 0: none came. */
@@ -271,7 +299,9 @@ pools_run(
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (pipe2(crew.leash, O_CLOEXEC) != 0)
+	crew.memory = mmap(NULL, WORKERS_MAX * sizeof(*crew.memory), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (crew.memory == MAP_FAILED || pipe2(crew.leash, O_CLOEXEC) != 0)
 		return false;
 	notify_state("READY=1"); /* what comes before the workers do waits at the sockets */
 	while (!stop) {
@@ -279,7 +309,7 @@ pools_run(
 
 		(void)reap(&crew);
 		start_missing(&crew);
-		note_memory(crew.workers, crew.count);
+		note_memory(&crew);
 		sig = wait_signal(&signals);
 		stop = is_stop(sig);
 		if (sig == SIGHUP && reload(context))

@@ -35,6 +35,7 @@ struct pool {
  *
  * At SIGTERM or SIGINT the sockets take no more connections, and it returns when the workers have
  * answered what came before; at a second one it ends them, and returns, at once. Those that do not
- * end within STOP_MS are killed, then and at SIGHUP. False: there were no descriptors to begin. */
+ * end within STOP_MS are killed, then and at SIGHUP. False: there were no descriptors, or no
+ * memory, to begin. */
 bool pools_run(
     const struct pool *pools, unsigned count, worker_fn *run, reload_fn *reload, void *context);

@@ -69,9 +69,14 @@ read_settings() {
 	[[ $host != *:* ]] || host="[$host]"
 }
 
-# Gives the rest of its (sub)shell to a program of ours.
+# Gives the rest of its (sub)shell to a program of ours. Where lighttpd listens that one reads in the file itself, to say so when it
+# reads it again.
 with_secrets() {
+	local name
 	export TELEMED_JWT_SECRET TELEMED_TURN_SECRET
+	for name in TELEMED_PORT TELEMED_BIND; do
+		[ -n "${inherited[$name]-}" ] || export -n "${name?}"
+	done
 	exec "$@"
 }
 

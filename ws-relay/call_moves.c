@@ -164,9 +164,8 @@ start_failed(struct hub *h, struct call *call, enum err outcome)
 	for (unsigned i = 0; i < call->starters.count; i++) {
 		const struct asker *a = &call->starters.list[i];
 
-		send_frame(h, a->conn,
-		    frame_call_refused(
-			callee->id, call->id, reason, a->id[0] == '\0' ? NULL : a->id));
+		refuse_call(
+		    h, a->conn, callee->id, call->id, reason, a->id[0] == '\0' ? NULL : a->id);
 	}
 	for (unsigned i = 0; i < call->enders.count; i++) {
 		const struct asker *a = &call->enders.list[i];

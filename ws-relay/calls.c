@@ -136,7 +136,7 @@ start_again(struct hub *h, struct conn *c, const struct message *m)
 
 	/* Whoever is told that there is a call is told of its end, too. */
 	if ((waits || !conn_same(c->id, call->caller.conn)) && !askers_add(&call->starters, c, m))
-		send_frame(h, c->id, frame_call_refused(m->to, call->id, "rate_limited", m->id));
+		refuse_call(h, c->id, m->to, call->id, "rate_limited", m->id);
 	else if (!waits)
 		send_frame(h, c->id, frame_call_started(m->to, call->id, &grant, m->id));
 }
@@ -157,7 +157,7 @@ calls_start(struct hub *h, struct conn *c, const struct message *m)
 	if (refusal == NULL && (call = call_new(h, c->user, callee, m->call_id)) == NULL)
 		refusal = "unavailable";
 	if (refusal != NULL) {
-		send_frame(h, c->id, frame_call_refused(m->to, m->call_id, refusal, m->id));
+		refuse_call(h, c->id, m->to, m->call_id, refusal, m->id);
 		if (strncmp(refusal, "not_a_", 6) == 0)
 			note_denial(h, c, m, refusal);
 		return;

@@ -1,6 +1,5 @@
 #include "conn.h"
 
-#include <libwebsockets.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +8,13 @@
 #include "base/clock.h"
 #include "base/request_id.h"
 #include "base/str.h"
-#include "message.h"
 #include "metrics/metrics.h"
 #include "peers.h"
+#include "slots.h"
 #include "wheel.h"
+#include "wire.h"
 
-_Static_assert(FRAME_HEADROOM >= LWS_PRE, "a frame has no room for libwebsockets' header");
-
-enum {
-	BACKSTOP_S = 5, /* for a peer that does not take its close frame */
-	WRITES_AT_ONCE = 16,
-	HIGH_WATER_MS = 30 * 1000, /* METRIC_OUTBOX_HIGH is of this and what came of the next */
-	NO_STATUS = 1005,	   /* RFC 6455 7.4.1: a close frame without a code */
-	NO_CLOSE = 1006,	   /* and none at all */
-};
-
-_Static_assert((int)FRAME__COUNT == (int)METRIC_TYPES_OUT, "METRIC_MESSAGES_OUT has other types");
+enum { HIGH_WATER_MS = 30 * 1000 }; /* METRIC_OUTBOX_HIGH is of this and what came of the next */
 
 /* What is known of a connection that has not opened yet. */
 struct newcomer {
@@ -32,18 +22,11 @@ struct newcomer {
 	char request[REQUEST_ID_SIZE];
 };
 
-/* A message of which not all has come. */
-struct fragments {
-	struct buf text; /* so far */
-	int64_t since_ms;
-};
-
 struct connection {
 	struct wheel_entry visit; /* first: what the wheel hands back */
 	struct conn_table *table;
 	struct conn_id id;
 	struct peer *peer;	   /* NULL: it is not counted by its address */
-	struct lws *wsi;	   /* NULL: not open yet */
 	struct newcomer *newcomer; /* until opened() has returned */
 	struct user_id user_id;
 	char *session;
@@ -60,11 +43,9 @@ struct connection {
 				 5.5.1) */
 	bool counted : 1;     /* see ended() */
 
-	struct outbox outbox;
-	uint64_t list_revision; /* the last that was sent */
-
-	struct fragments *fragments; /* NULL: none */
-	int64_t heard_ms;	     /* the last byte from the peer */
+	struct wire wire;
+	struct assembly *assembly; /* the message that is under way; NULL: none is */
+	int64_t heard_ms;	   /* the last byte from the peer */
 
 	struct allowance allowance;
 
@@ -75,13 +56,9 @@ struct connection {
 struct conn_table {
 	struct conn_events events;
 	int rate;
-	unsigned max;
 	unsigned count;
-	unsigned of_role[2];		 /* by METRIC_OF_PATIENTS, METRIC_OF_DOCTORS */
-	struct connection **connections; /* by the low half of the id */
-	uint32_t *generations;
-	uint32_t *free_list;
-	unsigned free_count;
+	unsigned of_role[2]; /* by METRIC_OF_PATIENTS, METRIC_OF_DOCTORS */
+	struct slots connections;
 	struct connection *open;
 	struct wheel wheel;
 	struct peer *peers; /* those that are counted */
@@ -99,17 +76,9 @@ conn_table_new(unsigned max, int rate, const struct conn_events *events)
 		return NULL;
 	t->events = *events;
 	t->rate = rate;
-	t->max = max;
-	t->connections = calloc(max, sizeof(struct connection *));
-	t->generations = calloc(max, sizeof(uint32_t));
-	t->free_list = calloc(max, sizeof(uint32_t));
-	if (t->connections == NULL || t->generations == NULL || t->free_list == NULL) {
+	if (!slots_init(&t->connections, max)) {
 		conn_table_free(t);
 		return NULL;
-	}
-	while (t->free_count < max) {
-		t->free_list[t->free_count] = max - 1 - t->free_count;
-		t->free_count++;
 	}
 	return t;
 }
@@ -119,9 +88,7 @@ conn_table_free(struct conn_table *t)
 {
 	if (t == NULL)
 		return;
-	free(t->connections);
-	free(t->generations);
-	free(t->free_list);
+	slots_fini(&t->connections);
 	free(t);
 }
 
@@ -143,12 +110,6 @@ conn_table_count_from(const struct conn_table *t, struct address address)
 	return peers_count(t->peers, address);
 }
 
-static uint32_t
-index_of(struct conn_id id)
-{
-	return (uint32_t)id.v - 1;
-}
-
 static void
 count_in(struct conn_table *t, const struct connection *c, int n)
 {
@@ -159,72 +120,61 @@ count_in(struct conn_table *t, const struct connection *c, int n)
 	metric_set(METRIC_CONNECTIONS, role, t->of_role[role]);
 }
 
-struct connection *
-conn_new(struct conn_table *t, const struct conn_origin *o)
-{
-	struct connection *c;
-	uint32_t i;
-
-	if (t->free_count == 0 || (c = calloc(1, sizeof(*c))) == NULL)
-		return NULL;
-	c->newcomer = malloc(sizeof(*c->newcomer));
-	c->session = strdup(o->session);
-	c->epoch = o->epoch;
-	if (c->newcomer == NULL || c->session == NULL ||
-	    !peers_enter(&t->peers, o->address, &c->peer)) {
-		free(c->newcomer);
-		free(c->session);
-		free(c);
-		return NULL;
-	}
-	c->newcomer->user = *o->user;
-	snprintf(c->newcomer->request, sizeof(c->newcomer->request), "%s", o->request);
-	i = t->free_list[--t->free_count];
-	t->connections[i] = c;
-	c->is_doctor = o->user->role == ROLE_DOCTOR;
-	count_in(t, c, 1);
-	c->table = t;
-	c->id.v = (uint64_t)++t->generations[i] << 32 | (i + 1);
-	c->user_id = o->user->id;
-	c->address = o->address;
-	c->expires_s = o->expires_s;
-	c->v1 = o->v1;
-	c->close_code = o->close;
-	return c;
-}
-
+/* Of one that may be half made. */
 static void
-fragments_free(struct fragments *f) /* NULL is fine */
-{
-	if (f != NULL)
-		buf_fini(&f->text);
-	free(f);
-}
-
-void
-conn_free(struct connection *c)
+discard(struct connection *c)
 {
 	struct conn_table *t = c->table;
-	uint32_t i = index_of(c->id);
 
+	slots_clear(&t->connections, c->id);
 	peers_leave(&t->peers, c->peer);
-	t->connections[i] = NULL;
-	t->free_list[t->free_count++] = i;
-	count_in(t, c, -1);
-	outbox_fini(&c->outbox);
-	fragments_free(c->fragments);
+	wire_clear(&c->wire);
+	assembly_free(c->assembly);
 	free(c->newcomer);
 	free(c->session);
 	free(c);
 }
 
 struct connection *
+conn_new(struct conn_table *t, const struct conn_origin *o)
+{
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->table = t;
+	c->id = slots_put(&t->connections, c);
+	c->newcomer = malloc(sizeof(*c->newcomer));
+	c->session = strdup(o->session);
+	if (c->id.v == 0 || c->newcomer == NULL || c->session == NULL ||
+	    !peers_enter(&t->peers, o->address, &c->peer)) {
+		discard(c);
+		return NULL;
+	}
+	c->newcomer->user = *o->user;
+	snprintf(c->newcomer->request, sizeof(c->newcomer->request), "%s", o->request);
+	c->is_doctor = o->user->role == ROLE_DOCTOR;
+	c->user_id = o->user->id;
+	c->epoch = o->epoch;
+	c->address = o->address;
+	c->expires_s = o->expires_s;
+	c->v1 = o->v1;
+	c->close_code = o->close;
+	count_in(t, c, 1);
+	return c;
+}
+
+void
+conn_free(struct connection *c)
+{
+	count_in(c->table, c, -1);
+	discard(c);
+}
+
+struct connection *
 conn_find_id(struct conn_table *t, struct conn_id id)
 {
-	uint32_t i = index_of(id);
-	struct connection *c = i < t->max ? t->connections[i] : NULL;
-
-	return c != NULL && conn_same(c->id, id) ? c : NULL;
+	return slots_find(&t->connections, id);
 }
 
 struct conn_id
@@ -278,7 +228,7 @@ conn_is_v1(const struct connection *c)
 uint64_t
 conn_list_revision(const struct connection *c)
 {
-	return c->list_revision;
+	return c->wire.list_revision;
 }
 
 int64_t
@@ -317,7 +267,7 @@ conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms)
 	struct conn_table *t = c->table;
 	enum close_code refused = c->close_code;
 
-	c->wsi = wsi;
+	c->wire.wsi = wsi;
 	c->heard_ms = now_ms;
 	allowance_init(&c->allowance, t->rate, now_ms);
 	DL_APPEND(t->open, c);
@@ -347,21 +297,12 @@ conn_closed(struct connection *c)
 {
 	struct conn_table *t = c->table;
 
-	ended(c, "network", NO_CLOSE);
+	ended(c, "network", CLOSED_WITHOUT_FRAME);
 	wheel_remove(&t->wheel, &c->visit);
 	DL_DELETE(t->open, c);
-	c->wsi = NULL;
+	c->wire.wsi = NULL;
 	t->events.lost(t->events.context, c);
 	conn_free(c);
-}
-
-/* What waits is still sent, unless there is too much of it, or it is not for this client any more.
- */
-static bool
-drops_queue(enum close_code code)
-{
-	return code == CLOSE_SLOW_READER || code == CLOSE_INTERNAL || code == CLOSE_REVOKED ||
-	       code == CLOSE_TOKEN_EXPIRED;
 }
 
 bool
@@ -377,247 +318,166 @@ conn_close(struct connection *c, enum close_code code)
 		return;
 	c->close_code = code;
 	ended(c, "server", (int)code);
-	if (drops_queue(code))
-		outbox_fini(&c->outbox);
-	fragments_free(c->fragments);
-	c->fragments = NULL;
-	if (c->wsi == NULL)
-		return;
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, BACKSTOP_S);
-	lws_callback_on_writable(c->wsi);
+	if (!close_sends_rest(code))
+		wire_clear(&c->wire);
+	assembly_free(c->assembly);
+	c->assembly = NULL;
+	if (wire_is_open(&c->wire))
+		wire_begin_end(&c->wire);
 }
 
 /* Without a close frame: the peer is not there to read it, as BY has found out. */
 static void
 drop(struct connection *c, const char *by)
 {
-	ended(c, by, NO_CLOSE);
+	ended(c, by, CLOSED_WITHOUT_FRAME);
 	if (c->close_code == CLOSE_NONE)
 		c->close_code = CLOSE_GOING_AWAY;
-	outbox_fini(&c->outbox);
-	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+	wire_clear(&c->wire);
+	wire_kill(&c->wire);
 }
 
-/* False: the socket has failed, and C must be given up. */
-static bool
-write_frame(struct connection *c, struct frame *f)
+/* The newest, for the wire. */
+static struct frame *
+newest_list(void *context, uint64_t *revision)
 {
-	/* The header goes into the frame's headroom: the same bytes for every receiver, for a
-	 * server never masks. */
-	if (lws_write(c->wsi, (unsigned char *)f->text, f->len, LWS_WRITE_TEXT) < 0)
-		return false;
-	metric_add_own(METRIC_MESSAGES_OUT, f->kind, 1);
-	metric_add_own(METRIC_BYTES_OUT, 0, (int64_t)f->len);
-	return true;
-}
+	struct connection *c = context;
 
-static bool
-write_list(struct connection *c)
-{
-	uint64_t revision = 0;
-	struct frame *f = c->table->events.list(c->table->events.context, c, &revision);
-
-	if (f == NULL) {
-		conn_close(c, CLOSE_INTERNAL);
-		return true;
-	}
-	if (c->list_revision == revision)
-		return true;
-	c->list_revision = revision;
-	return write_frame(c, f);
-}
-
-static bool
-write_ping(struct connection *c)
-{
-	unsigned char ping[LWS_PRE + 1] = {
-		0
-	}; /* libwebsockets tells nothing of the pong to an empty one */
-
-	c->ping_due = false;
-	return lws_write(c->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
-}
-
-/* Nothing waits to be written. Whether the kernel has room is not asked, which would be a system
- * call for each message: what it does not take of one, libwebsockets keeps. */
-static bool
-socket_is_free(const struct connection *c)
-{
-	return c->outbox.count == 0 && !lws_partial_buffered(c->wsi);
+	return c->table->events.list(c->table->events.context, c, revision);
 }
 
 bool
 conn_writeable(struct connection *c)
 {
-	struct frame *f;
-	bool ok = true;
+	enum written got;
 
-	if (c->close_code != CLOSE_NONE && c->outbox.count == 0) {
-		lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, NULL, 0);
+	if (c->close_code != CLOSE_NONE && wire_is_idle(&c->wire)) {
+		wire_say_goodbye(&c->wire, c->close_code);
 		return false;
 	}
-	if (c->ping_due)
-		ok = write_ping(c);
-	for (int i = 0; ok && i < WRITES_AT_ONCE && !lws_partial_buffered(c->wsi); i++) {
-		if (!outbox_take(&c->outbox, &f))
-			break;
-		ok = f == NULL ? write_list(c) : write_frame(c, f);
-		frame_unref(f);
-	}
-	if (ok && (c->outbox.count > 0 || c->close_code != CLOSE_NONE))
-		lws_callback_on_writable(c->wsi);
-	return ok;
+	if (c->ping_due && !wire_ping(&c->wire))
+		return false;
+	c->ping_due = false;
+	if ((got = wire_go_on(&c->wire, newest_list, c)) == WRITE_NO_MEMORY)
+		conn_close(c, CLOSE_INTERNAL);
+	if (c->close_code != CLOSE_NONE)
+		wire_ask_for_turn(&c->wire);
+	return got != WRITE_FAILED;
 }
 
-static void
-enqueued(struct connection *c, enum err e)
+/* Does C still take what is sent? */
+static bool
+is_listening(const struct connection *c)
 {
-	if (e == ERR_OK) {
-		if ((int64_t)c->outbox.bytes > c->table->high_water)
-			c->table->high_water = (int64_t)c->outbox.bytes;
-		lws_callback_on_writable(c->wsi);
-		return;
+	return c->close_code == CLOSE_NONE && wire_is_open(&c->wire);
+}
+
+/* GOT came of writing to C. */
+static void
+wrote(struct connection *c, enum written got)
+{
+	switch (got) {
+	case WRITTEN:
+		break;
+	case WRITE_QUEUED:
+		if ((int64_t)wire_waiting(&c->wire) > c->table->high_water)
+			c->table->high_water = (int64_t)wire_waiting(&c->wire);
+		break;
+	case WRITE_TOO_MUCH:
+		conn_close(c, CLOSE_SLOW_READER);
+		break;
+	case WRITE_NO_MEMORY:
+		conn_close(c, CLOSE_INTERNAL);
+		break;
+	case WRITE_FAILED:
+		drop(c, "network");
+		break;
 	}
-	conn_close(c, e == ERR_TOO_BIG ? CLOSE_SLOW_READER : CLOSE_INTERNAL);
 }
 
 void
 conn_send(struct connection *c, struct frame *frame)
 {
-	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
-		return;
-	if (!socket_is_free(c))
-		enqueued(c, outbox_add(&c->outbox, frame));
-	else if (!write_frame(c, frame))
-		drop(c, "network");
+	if (is_listening(c))
+		wrote(c, frame == NULL ? WRITE_NO_MEMORY : wire_send(&c->wire, frame));
 }
 
 void
 conn_send_list(struct connection *c)
 {
-	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
-		return;
-	if (!socket_is_free(c))
-		enqueued(c, outbox_add_list(&c->outbox));
-	else if (!write_list(c))
-		drop(c, "network");
+	if (is_listening(c))
+		wrote(c, wire_send_list(&c->wire, newest_list, c));
 }
 
 void
 conn_send_presence(struct connection *c, struct frame *frame, uint64_t revision)
 {
-	if (c->close_code != CLOSE_NONE || c->wsi == NULL)
-		return;
-	if (frame == NULL || !socket_is_free(c)) {
-		conn_send_list(c);
-		return;
-	}
-	c->list_revision = revision;
-	if (!write_frame(c, frame))
-		drop(c, "network");
+	if (is_listening(c))
+		wrote(c, wire_send_presence(&c->wire, frame, revision, newest_list, c));
 }
 
-/* Adds LEN bytes to a message, which may begin with them. False: out of memory; C is being closed.
- */
-static bool
-keep_fragment(struct connection *c, const void *data, size_t len, int64_t now_ms)
-{
-	if (c->fragments == NULL && (c->fragments = malloc(sizeof(*c->fragments))) != NULL) {
-		buf_init(&c->fragments->text, MESSAGE_BYTES_MAX);
-		c->fragments->since_ms = now_ms;
-		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
-	}
-	if (c->fragments != NULL)
-		buf_add(&c->fragments->text, data, len);
-	if (c->fragments != NULL && !c->fragments->text.failed)
-		return true;
-	conn_close(c, CLOSE_INTERNAL);
-	return false;
-}
-
-/* The fragments so far and LEN bytes more are a whole message. */
+/* TEXT is a whole message. */
 static void
-deliver(struct connection *c, const void *data, size_t len, int64_t woken_us)
+deliver(struct connection *c, const char *text, size_t len, int64_t woken_us)
 {
 	struct conn_table *t = c->table;
-	struct fragments *f = c->fragments;
 
-	if (f != NULL) { /* else the usual case: one frame, in one piece */
-		if (!keep_fragment(c, data, len, woken_us / 1000))
-			return;
-		data = f->text.data;
-		len = f->text.len;
-		c->fragments = NULL;
-	}
-	t->events.message(t->events.context, c, len > 0 ? data : "", len, woken_us);
-	fragments_free(f);
+	t->events.message(t->events.context, c, text, len, woken_us);
+}
+
+static void
+deliver_assembled(struct connection *c, int64_t woken_us)
+{
+	struct assembly *a = c->assembly;
+	size_t len;
+	const char *text = assembly_text(a, &len);
+
+	c->assembly = NULL; /* what the message leads to may close the connection */
+	deliver(c, text, len, woken_us);
+	assembly_free(a);
 }
 
 void
-conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us)
+conn_received(struct connection *c, const struct piece *p, int64_t woken_us)
 {
-	size_t so_far = c->fragments == NULL ? 0 : c->fragments->text.len;
-	size_t left = lws_remaining_packet_payload(c->wsi);
 	int64_t now_ms = woken_us / 1000;
 
 	c->heard_ms = now_ms;
 	if (c->close_code != CLOSE_NONE || c->peer_closed)
 		return;
-	if (lws_frame_is_binary(c->wsi)) {
+	if (p->binary) {
 		conn_close(c, CLOSE_UNSUPPORTED);
 		return;
 	}
-	/* What the frame's header claims counts before a byte of it is kept. */
-	if (left > MESSAGE_BYTES_MAX || so_far + len + left > MESSAGE_BYTES_MAX) {
+	if (!assembly_takes(c->assembly, p)) {
 		conn_close(c, CLOSE_TOO_BIG);
 		return;
 	}
-	if (left == 0 && lws_is_final_fragment(c->wsi))
-		deliver(c, data, len, woken_us);
-	else
-		(void)keep_fragment(c, data, len, now_ms);
-}
-
-/* May CODE be sent (RFC 6455 7.4)? */
-static bool
-is_close_code(unsigned code)
-{
-	return (code >= 1000 && code <= 1011 && (code < 1004 || code > 1006)) ||
-	       (code >= 3000 && code <= 4999);
-}
-
-static int
-close_code_in(const unsigned char *payload)
-{
-	return payload[0] << 8 | payload[1];
-}
-
-/* What is wrong with the PAYLOAD of a close frame (RFC 6455 5.5.1, 8.1). */
-static enum close_code
-fault_of_close(const unsigned char *payload, size_t len)
-{
-	enum { CODE = 2 }; /* bytes, ahead of the reason */
-
-	if (len == 0)
-		return CLOSE_NONE;
-	if (len < CODE || !is_close_code((unsigned)close_code_in(payload)))
-		return CLOSE_PROTOCOL;
-	return utf8_valid((const char *)payload + CODE, len - CODE) ? CLOSE_NONE
-								    : CLOSE_INVALID_TEXT;
+	if (c->assembly == NULL && piece_is_last(p)) { /* the usual case: one frame, read at once */
+		deliver(c, p->len > 0 ? p->data : "", p->len, woken_us);
+		return;
+	}
+	if (c->assembly == NULL)
+		wheel_hasten(&c->table->wheel, &c->visit, ASSEMBLY_MAX_MS);
+	if (!assembly_add(&c->assembly, p, now_ms))
+		conn_close(c, CLOSE_INTERNAL);
+	else if (piece_is_last(p))
+		deliver_assembled(c, woken_us);
 }
 
 bool
 conn_peer_closes(struct connection *c, const void *payload, size_t len)
 {
-	enum close_code fault = fault_of_close(payload, len);
+	int code;
+	enum close_code fault = close_frame_check(payload, len, &code);
 
 	c->peer_closed = true;
 	if (fault == CLOSE_NONE) {
-		ended(c, "client", len == 0 ? NO_STATUS : close_code_in(payload));
+		ended(c, "client", code);
 		return true;
 	}
 	ended(c, "server", (int)fault);
-	lws_close_reason(c->wsi, (enum lws_close_status)fault, NULL, 0);
+	wire_say_goodbye(&c->wire, fault);
 	return false;
 }
 
@@ -691,12 +551,12 @@ visit(void *context, struct wheel_entry *e)
 	}
 	if (c->v1 && !c->warned && (c->expires_s - wall_s) * 1000 <= TOKEN_WARNING_MS)
 		warn_of_end(c, (c->expires_s - wall_s) * 1000);
-	if (c->fragments != NULL && now_ms - c->fragments->since_ms >= ASSEMBLY_MAX_MS) {
+	if (assembly_is_late(c->assembly, now_ms)) {
 		conn_close(c, CLOSE_POLICY);
 		return PING_INTERVAL_MS;
 	}
 	c->ping_due = true;
-	lws_callback_on_writable(c->wsi);
+	wire_ask_for_turn(&c->wire);
 	return visit_interval(c, wall_s);
 }
 

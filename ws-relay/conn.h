@@ -1,43 +1,25 @@
-/* One WebSocket connection: it puts messages together, keeps its limits, pings, and writes what is
- * to be written. What a message means is not its business. For the loop's thread alone. */
+/* The WebSocket connections: who is at each, and what holds for all of them: the limits, the pings,
+ * and when one is closed. What a message means is not their business. For the loop's thread alone.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "allowance.h"
+#include "assembly.h"
 #include "base/address.h"
-#include "base/buf.h"
+#include "close_frame.h"
 #include "domain/user.h"
 #include "frame.h"
-#include "outbox.h"
 
 struct lws;
 struct conn_table;
 struct connection;
 
-enum close_code {
-	CLOSE_NONE = 0,
-	CLOSE_GOING_AWAY = 1001,
-	CLOSE_PROTOCOL = 1002,
-	CLOSE_UNSUPPORTED = 1003,
-	CLOSE_INVALID_TEXT = 1007,
-	CLOSE_POLICY = 1008, /* a message that was begun and not finished in time */
-	CLOSE_TOO_BIG = 1009,
-	CLOSE_INTERNAL = 1011,
-	CLOSE_TRY_LATER = 1013, /* too many connections of one address */
-	CLOSE_TOKEN_EXPIRED = 4100,
-	CLOSE_SLOW_READER = 4101,
-	CLOSE_FLOOD = 4103,
-	CLOSE_REVOKED = 4501,
-	CLOSE_TOO_MANY_CONNECTIONS = 4505,
-	CLOSE_BAD_MESSAGES = 4506,
-};
-
 enum {
 	PING_INTERVAL_MS = 25 * 1000,
 	SILENCE_MAX_MS = 60 * 1000,   /* without a byte from the peer, who has been pinged */
-	ASSEMBLY_MAX_MS = 10 * 1000,  /* from a message's first fragment to its last */
 	TOKEN_WARNING_MS = 60 * 1000, /* before its end, a v1 client is told */
 };
 
@@ -100,18 +82,18 @@ bool conn_renew(struct connection *c, const char *session, int64_t epoch, int64_
 /* From the callbacks of libwebsockets. Those that return false want the callback to return -1.
  * WOKEN_US is when the loop was told by the kernel, clock_monotonic_us(). */
 void conn_opened(struct connection *c, struct lws *wsi, int64_t now_ms);
-void conn_received(struct connection *c, const void *data, size_t len, int64_t woken_us);
+void conn_received(struct connection *c, const struct piece *p, int64_t woken_us);
 bool conn_writeable(struct connection *c);
 void conn_pong(struct connection *c, int64_t now_ms);
 
-/* The peer's close frame, with a code of two bytes and a reason, or without. A code that must not
- * be sent, or half of one, is answered with 1002 (RFC 6455 5.5.1, 7.4), a reason that is not UTF-8
- * with 1007 (8.1), and any other with itself. */
+/* The peer's close frame. One that close_frame_check() finds fault with is answered with the code
+ * that it says, and any other with its own. */
 bool conn_peer_closes(struct connection *c, const void *payload, size_t len);
 void conn_closed(struct connection *c); /* tells lost() and frees */
 
 /* Sends FRAME (a reference is taken), or the user list, at once where the socket takes it.
- * Past the outbox's bound the connection is closed with 4101. */
+ * Past the outbox's bound the connection is closed with 4101; where FRAME is NULL, for there was no
+ * memory for it, with 1011. */
 void conn_send(struct connection *c, struct frame *frame);
 void conn_send_list(struct connection *c);
 

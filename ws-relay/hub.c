@@ -55,6 +55,17 @@ send_error(struct hub *h, const struct conn *to, const struct message *re, const
 		note_denial(h, to, re, code);
 }
 
+void
+refuse_call(struct hub *h, struct conn_id to, struct user_id callee, const char *call_id,
+    const char *reason, const char *id)
+{
+	struct effect *e = hub_effect(h, EFFECT_SEND);
+
+	e->conn = to;
+	e->frame = frame_call_refused(callee, call_id, reason, id);
+	e->code = reason;
+}
+
 struct persist *
 persist(struct hub *h, enum persist_kind kind, struct user_id user)
 {

@@ -1,5 +1,5 @@
 /* The hub: presence, routing and calls, and nothing else. It is pure: no socket, no database, no
- * clock. Events go in, effects come out, and what carries them out is somebody else's (server.c,
+ * clock. Events go in, effects come out, and what carries them out is somebody else's (relay.c,
  * conn.c, journal.c; in the simulation, a fake). */
 #pragma once
 
@@ -93,7 +93,7 @@ struct event {
 };
 
 enum effect_kind {
-	EFFECT_SEND,	  /* FRAME to CONN */
+	EFFECT_SEND,	  /* FRAME to CONN; where it refuses a call, CODE is the reason */
 	EFFECT_BROADCAST, /* FRAME to every connection but CONN that hub_hears() it */
 	EFFECT_LIST,	  /* the user list, hub_list(), to CONN */
 	EFFECT_ANNOUNCE,  /* to every connection that has not been sent its hub_list_revision():
@@ -109,7 +109,7 @@ struct effect {
 	struct frame
 	    *frame; /* NULL: there was no memory for it, and CONN is to be closed with 1011 */
 	struct persist persist;
-	const char *code;    /* denied: of the refusal; static */
+	const char *code;    /* denied, or of a refused call; else NULL. Static */
 	struct user_id peer; /* denied: whom it was about; 0: nobody */
 };
 

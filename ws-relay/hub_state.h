@@ -181,6 +181,10 @@ struct effect *hub_effect(struct hub *h, enum effect_kind kind);
 void send_frame(struct hub *h, struct conn_id to, struct frame *frame);
 void send_error(struct hub *h, const struct conn *to, const struct message *re, const char *code,
     const char *message);
+/* To TO: the call with CALLEE, of CALL_ID or NULL, is refused for REASON, which is static. ID as in
+ * frame_call_refused(). */
+void refuse_call(struct hub *h, struct conn_id to, struct user_id callee, const char *call_id,
+    const char *reason, const char *id);
 /* C was refused M for want of a right, and CODE says which; send_error() notes it by itself. */
 void note_denial(struct hub *h, const struct conn *c, const struct message *m, const char *code);
 struct persist *persist(struct hub *h, enum persist_kind kind, struct user_id user);

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,17 +11,11 @@
 #include "base/proc.h"
 #include "metrics/metrics.h"
 #include "store/store_call.h"
-#include "store/store_drain.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
 #include "trail.h"
 
-enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, DESCRIPTORS_MS = 10000, CHANGES_MAX = 256 };
-
-struct job_list {
-	struct job *first;
-	struct job **last; /* where the next one is put */
-};
+enum { LOOK_MS = 250, CHECKPOINT_MS = 1000, DESCRIPTORS_MS = 10000 };
 
 struct journal {
 	pthread_t thread;
@@ -45,42 +38,6 @@ struct journal {
 	journal_wake_fn *wake;
 	void *context;
 };
-
-static void
-list_init(struct job_list *l)
-{
-	l->first = NULL;
-	l->last = &l->first;
-}
-
-static void
-list_add(struct job_list *l, struct job *j)
-{
-	j->next = NULL;
-	*l->last = j;
-	l->last = &j->next;
-}
-
-/* Moves all of FROM to the end of TO. */
-static void
-list_move(struct job_list *to, struct job_list *from)
-{
-	if (from->first == NULL)
-		return;
-	*to->last = from->first;
-	to->last = from->last;
-	list_init(from);
-}
-
-static void
-list_free(struct job_list *l)
-{
-	for (struct job *j = l->first, *next; j != NULL; j = next) {
-		next = j->next;
-		free(j);
-	}
-	list_init(l);
-}
 
 static enum err
 apply(struct store *s, const struct persist *p, int64_t now_ms)
@@ -152,7 +109,7 @@ publish(struct journal *jl, struct job_list *jobs)
 	if (jobs->first == NULL)
 		return;
 	pthread_mutex_lock(&jl->mutex);
-	list_move(&jl->done, jobs);
+	job_list_move(&jl->done, jobs);
 	pthread_mutex_unlock(&jl->mutex);
 	jl->wake(jl->context);
 }
@@ -166,10 +123,10 @@ keep_notes(struct journal *jl, struct job_list *writes)
 
 	if (jl->kept.first == NULL)
 		jl->kept_ms = clock_monotonic_ms();
-	list_init(writes);
+	job_list_init(writes);
 	for (; j != NULL; j = next) {
 		next = j->next;
-		list_add(j->kind == JOB_NOTE ? &jl->kept : writes, j);
+		job_list_add(j->kind == JOB_NOTE ? &jl->kept : writes, j);
 	}
 }
 
@@ -226,11 +183,11 @@ do_jobs(struct journal *jl, struct job_list *todo, int64_t since_us)
 	struct job_list writes;
 	struct job *next;
 
-	list_init(&lookups);
-	list_init(&writes);
+	job_list_init(&lookups);
+	job_list_init(&writes);
 	for (struct job *j = todo->first; j != NULL; j = next) {
 		next = j->next;
-		list_add(j->kind == JOB_LOOKUP ? &lookups : &writes, j);
+		job_list_add(j->kind == JOB_LOOKUP ? &lookups : &writes, j);
 	}
 	for (struct job *j = lookups.first; j != NULL; j = j->next)
 		do_lookup(jl->store, j);
@@ -238,76 +195,7 @@ do_jobs(struct journal *jl, struct job_list *todo, int64_t since_us)
 	do_writes(jl, &writes, since_us);
 }
 
-static enum err
-add_change(void *context, const struct user *u, const char *request)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL)
-		return ERR_SYSTEM;
-	j->kind = JOB_CHANGED;
-	j->user = *u;
-	snprintf(j->request, sizeof(j->request), "%s", request);
-	list_add(context, j);
-	return ERR_OK;
-}
-
-static enum err
-add_revocation(void *context, struct user_id user, const char *session, const char *request)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL)
-		return ERR_SYSTEM;
-	j->kind = JOB_REVOKED;
-	j->user.id = user;
-	snprintf(j->session, sizeof(j->session), "%s", session);
-	snprintf(j->request, sizeof(j->request), "%s", request);
-	list_add(context, j);
-	return ERR_OK;
-}
-
-static enum err
-add_ending(void *context, struct user_id caller, const char *call_id)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL)
-		return ERR_SYSTEM;
-	j->kind = JOB_END_CALL;
-	j->call.caller = caller;
-	snprintf(j->call.call_id, sizeof(j->call.call_id), "%s", call_id);
-	list_add(context, j);
-	return ERR_OK;
-}
-
-static enum err
-add_drain(struct job_list *to, bool drain)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL)
-		return ERR_SYSTEM;
-	j->kind = JOB_DRAIN;
-	j->drain = drain;
-	list_add(to, j);
-	return ERR_OK;
-}
-
-/* The last order counts, where it is newer than what is known. */
-static enum err
-read_drain(struct journal *jl, struct job_list *to)
-{
-	struct drain_order order;
-	enum err e = store_drain_get(jl->store, &order);
-
-	if (e == ERR_OK && order.number != jl->at.drain &&
-	    (e = add_drain(to, order.active)) == ERR_OK)
-		jl->at.drain = order.number;
-	return e;
-}
-
-/* On failure the position stays where it got to, and the next look goes on from there. */
+/* On failure the next look goes on where this one got to. */
 static void
 read_changes(struct journal *jl)
 {
@@ -315,20 +203,11 @@ read_changes(struct journal *jl)
 	bool more = true;
 	enum err e = ERR_OK;
 
+	job_list_init(&changes);
 	while (more && e == ERR_OK) {
-		list_init(&changes);
-		e = store_users_changed(
-		    jl->store, &jl->at.rev, CHANGES_MAX, add_change, &changes, &more);
+		e = feed_read(jl->store, &jl->at, &changes, &more);
 		publish(jl, &changes);
 	}
-	list_init(&changes);
-	if (e == ERR_OK)
-		e = store_sessions_revoked(jl->store, &jl->at.revocation, add_revocation, &changes);
-	if (e == ERR_OK)
-		e = store_calls_to_end(jl->store, &jl->at.ending, add_ending, &changes);
-	if (e == ERR_OK)
-		e = read_drain(jl, &changes);
-	publish(jl, &changes);
 	jl->behind = e != ERR_OK;
 	metric_set(METRIC_FEED_REVISION, 0, jl->at.rev);
 }
@@ -367,7 +246,7 @@ wait_for_work(struct journal *jl, struct job_list *todo, int64_t *since_us, bool
 		if (pthread_cond_timedwait(&jl->wanted, &jl->mutex, &until) != 0)
 			break;
 	}
-	list_move(todo, &jl->todo);
+	job_list_move(todo, &jl->todo);
 	*since_us = jl->todo_us;
 	*rung = jl->rung;
 	jl->rung = false;
@@ -384,12 +263,12 @@ run(void *context)
 	int64_t since_us;
 	bool rung;
 
-	list_init(&todo);
+	job_list_init(&todo);
 	while (wait_for_work(jl, &todo, &since_us, &rung)) {
 		bool wrote = todo.first != NULL;
 
 		do_jobs(jl, &todo, since_us);
-		list_init(&todo);
+		job_list_init(&todo);
 		if (store_changed(jl->store) || rung || wrote || jl->behind)
 			read_changes(jl);
 		look_around(jl);
@@ -429,9 +308,9 @@ journal_start(struct store *store, struct feed_position at, journal_wake_fn *wak
 	jl->wake = wake;
 	jl->context = context;
 	jl->descriptors_ms = -DESCRIPTORS_MS; /* at once */
-	list_init(&jl->todo);
-	list_init(&jl->done);
-	list_init(&jl->kept);
+	job_list_init(&jl->todo);
+	job_list_init(&jl->done);
+	job_list_init(&jl->kept);
 	pthread_mutex_init(&jl->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -460,8 +339,8 @@ journal_free(struct journal *jl)
 {
 	if (jl == NULL)
 		return;
-	list_free(&jl->todo);
-	list_free(&jl->done);
+	job_list_free(&jl->todo);
+	job_list_free(&jl->done);
 	store_close(jl->store);
 	pthread_mutex_destroy(&jl->mutex);
 	pthread_cond_destroy(&jl->wanted);
@@ -474,7 +353,7 @@ submit(struct journal *jl, struct job *j)
 	pthread_mutex_lock(&jl->mutex);
 	if (jl->todo.first == NULL)
 		jl->todo_us = clock_monotonic_us();
-	list_add(&jl->todo, j);
+	job_list_add(&jl->todo, j);
 	pthread_cond_signal(&jl->wanted);
 	pthread_mutex_unlock(&jl->mutex);
 }
@@ -482,11 +361,10 @@ submit(struct journal *jl, struct job *j)
 bool
 journal_persist(struct journal *jl, const struct persist *p, const struct address *from)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct job *j = job_new(JOB_PERSIST);
 
 	if (j == NULL)
 		return false;
-	j->kind = JOB_PERSIST;
 	j->persist = *p;
 	j->address = *from;
 	submit(jl, j);
@@ -496,11 +374,10 @@ journal_persist(struct journal *jl, const struct persist *p, const struct addres
 bool
 journal_note(struct journal *jl, const struct audit_entry *note)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct job *j = job_new(JOB_NOTE);
 
 	if (j == NULL)
 		return false;
-	j->kind = JOB_NOTE;
 	j->note = *note;
 	submit(jl, j);
 	return true;
@@ -517,11 +394,10 @@ journal_lookup(struct journal *jl, struct user_id user, void *cookie)
 bool
 journal_lookup_token(struct journal *jl, const struct claims *token, void *cookie)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct job *j = job_new(JOB_LOOKUP);
 
 	if (j == NULL)
 		return false;
-	j->kind = JOB_LOOKUP;
 	j->user.id = token->user;
 	j->user.epoch = token->epoch;
 	j->cookie = cookie;
@@ -546,59 +422,7 @@ journal_take(struct journal *jl)
 
 	pthread_mutex_lock(&jl->mutex);
 	first = jl->done.first;
-	list_init(&jl->done);
+	job_list_init(&jl->done);
 	pthread_mutex_unlock(&jl->mutex);
 	return first;
-}
-
-/* Where journal_load() sends what it reads. */
-struct loading {
-	journal_event_fn *fn;
-	void *context;
-	enum event_kind kind;
-};
-
-static enum err
-load_user(void *context, const struct user *u)
-{
-	const struct loading *l = context;
-
-	l->fn(l->context, &(struct event){ .kind = l->kind, .user = u });
-	return ERR_OK;
-}
-
-static enum err
-load_call(void *context, const struct call_row *row)
-{
-	const struct loading *l = context;
-	struct live_call call = { .caller = row->caller,
-		.callee = row->callee,
-		.state = row->state,
-		.answered_ms = row->answered_ms };
-
-	snprintf(call.call_id, sizeof(call.call_id), "%s", row->call_id);
-	l->fn(l->context, &(struct event){ .kind = EVENT_WAS_IN_CALL, .call = &call });
-	return ERR_OK;
-}
-
-enum err
-journal_load(struct store *store, journal_event_fn *fn, void *context, struct feed_position *at)
-{
-	struct loading l = { .fn = fn, .context = context, .kind = EVENT_CHANGED };
-	struct drain_order order;
-	enum err e;
-
-	e = store_session_last(store, &at->revocation);
-	if (e == ERR_OK && (e = store_drain_get(store, &order)) == ERR_OK)
-		at->drain = order.number; /* what was ordered before is over */
-	if (e == ERR_OK)
-		e = store_users_listed(store, load_user, &l, &at->rev);
-	l.kind = EVENT_WAS_PRESENT;
-	if (e == ERR_OK)
-		e = store_presence(store, load_user, &l);
-	if (e == ERR_OK)
-		e = store_calls_live(store, load_call, &l);
-	if (e == ERR_OK)
-		fn(context, &(struct event){ .kind = EVENT_LOADED });
-	return e;
 }

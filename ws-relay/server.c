@@ -1,10 +1,7 @@
 #include "server.h"
 
 #include <ev.h>
-#include <libwebsockets.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,10 +11,12 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/proc.h"
+#include "dispatch.h"
 #include "doorbell/doorbell.h"
 #include "drain.h"
 #include "handshake.h"
 #include "metrics/metrics.h"
+#include "websockets.h"
 
 enum {
 	FD_RESERVE = 64,	/* descriptors for all that is not a client */
@@ -25,7 +24,6 @@ enum {
 	LIST_INTERVAL_MS = 200, /* between two user lists */
 	LIST_FRESH_MAX = 256,	/* users: 40 us of work */
 	CALL_MAX_MS = 4 * 3600 * 1000,
-	READ_AT_ONCE = 1 << 16, /* bytes of what a socket holds; one buffer for all */
 };
 
 /* A credential outlives the call that it is for, and the longest ring before it. */
@@ -34,17 +32,15 @@ _Static_assert(TURN_TTL_S > CALL_MAX_MS / 1000 + 3600, "TURN_TTL_S is too short"
 struct server {
 	struct relay relay;
 	struct ev_loop *loop;
-	struct lws_context *lws;
+	struct websockets *websockets;
 	struct handshakes *handshakes;
 	int doorbell_fd;
 	ev_io doorbell;
-	ev_check woken;	  /* see on_woken() */
-	int64_t woken_us; /* monotonic */
 	ev_async results; /* the store thread has some */
 	ev_timer hub_timer;
 	int64_t hub_due_ms; /* what it is set to; INT64_MAX: it is not */
-	ev_timer kick;	    /* see on_kick() */
 	ev_timer second;
+	ev_timer draining; /* ten times a second, once that has begun */
 	struct heap heap;
 	ev_signal sigterm;
 	ev_signal sigint;
@@ -53,118 +49,6 @@ struct server {
 	struct config *config;	/* the relay's, to be changed by on_reload() */
 	struct drain drain;
 };
-
-/* The connection that the head of our own making names: "GET /ID HTTP/1.1". */
-static struct connection *
-named_connection(struct server *s, struct lws *wsi)
-{
-	char path[32];
-	struct conn_id id;
-
-	if (lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) <= 1)
-		return NULL;
-	id.v = strtoull(path + 1, NULL, 16);
-	return conn_find_id(s->relay.conns, id);
-}
-
-/* The id of the handshake goes with its answer. False: there is no room for it. */
-static bool
-add_headers(struct server *s, struct lws *wsi, struct lws_process_html_args *head)
-{
-	const struct connection *c = named_connection(s, wsi);
-	const char *id = c == NULL ? "" : conn_request(c);
-	unsigned char *end = (unsigned char *)head->p + head->max_len;
-
-	return lws_add_http_header_by_name(wsi,
-		   (const unsigned char *)"X-Request-Id:", (const unsigned char *)id,
-		   (int)strlen(id), (unsigned char **)&head->p, end) == 0;
-}
-
-static bool
-on_established(struct server *s, struct lws *wsi)
-{
-	struct connection *c = named_connection(s, wsi);
-
-	if (c == NULL)
-		return false;
-	lws_set_wsi_user(wsi, c);
-	conn_opened(c, wsi, clock_monotonic_ms());
-	return true;
-}
-
-/* USER: the connection; NULL where WSI is none that is open. */
-static int
-on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
-{
-	struct connection *conn = user;
-	struct server *s;
-	bool ok = true;
-
-	if (conn == NULL && reason != LWS_CALLBACK_ESTABLISHED &&
-	    reason != LWS_CALLBACK_ADD_HEADERS)
-		return 0;
-	s = lws_context_user(lws_get_context(wsi));
-	switch (reason) {
-	case LWS_CALLBACK_ADD_HEADERS:
-		ok = add_headers(s, wsi, in);
-		break;
-	case LWS_CALLBACK_ESTABLISHED:
-		ok = on_established(s, wsi);
-		break;
-	case LWS_CALLBACK_RECEIVE:
-		conn_received(conn, in, len, s->woken_us);
-		break;
-	case LWS_CALLBACK_RECEIVE_PONG:
-		conn_pong(conn, clock_monotonic_ms());
-		break;
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		ok = conn_peer_closes(conn, in, len);
-		break;
-	case LWS_CALLBACK_SERVER_WRITEABLE:
-		ok = conn_writeable(conn);
-		break;
-	case LWS_CALLBACK_CLOSED:
-		conn_closed(conn);
-		lws_set_wsi_user(wsi, NULL);
-		break;
-	default:
-		break;
-	}
-	return ok ? 0 : -1;
-}
-
-/* The first protocol is also for clients that offer none. */
-static const struct lws_protocols protocols[] = {
-	/* A small read buffer keeps an idle connection small; without tx_packet_size, writes would
-	   be cut to it. */
-	{ .name = "telemed.v1",
-	    .callback = on_lws,
-	    .rx_buffer_size = 2048,
-	    .tx_packet_size = 65536 },
-	{ .name = NULL },
-};
-
-static void
-on_lws_log(int level, const char *line)
-{
-	char text[160];
-
-	/* Said at every adoption, as an error. */
-	if (strstr(line, "calling service") != NULL)
-		return;
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(line, "\r\n"), line);
-	LOG(level == LLL_ERR ? LOG_ERROR : LOG_WARN, "libwebsockets", F_STR("text", text));
-}
-
-static void
-make_head(const struct connection *c, const struct admission *a, struct buf *out)
-{
-	buf_addf(out,
-	    "GET /%llx HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	    "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-	    (unsigned long long)conn_id_of(c).v, a->key,
-	    a->v1 ? "Sec-WebSocket-Protocol: telemed.v1\r\n" : "");
-}
 
 /* Why one connection more of USER is not to stay; CLOSE_NONE: it may. */
 static enum close_code
@@ -178,7 +62,7 @@ one_too_many(const struct server *s, const struct admission *a, const struct use
 	return most > 0 && from_there >= most ? CLOSE_TRY_LATER : CLOSE_NONE;
 }
 
-/* Gives an admitted client to libwebsockets. */
+/* Gives an admitted client her connection. */
 static void
 on_admitted(void *context, int fd, const struct admission *a, const struct user *user)
 {
@@ -193,24 +77,14 @@ on_admitted(void *context, int fd, const struct admission *a, const struct user 
 		.close = one_too_many(s, a, user),
 		.request = a->request,
 	};
-	struct connection *c;
-	struct conn_id id;
-	struct buf head;
+	struct connection *c = conn_new(s->relay.conns, &origin);
 
-	if ((c = conn_new(s->relay.conns, &origin)) == NULL) {
+	if (c == NULL) {
 		close(fd);
 		return;
 	}
-	id = conn_id_of(c);
-	buf_init(&head, 512);
-	make_head(c, a, &head);
-	/* It reads the head at once, and so has opened the connection, or given it up and closed
-	 * FD, when it returns. */
 	LOG(LOG_DEBUG, "connected", F_STR("request", a->request), F_INT("user", user->id.v));
-	if (lws_adopt_socket_readbuf(s->lws, fd, head.data, head.len) == NULL &&
-	    conn_find_id(s->relay.conns, id) == c)
-		conn_free(c);
-	buf_fini(&head);
+	websockets_open(s->websockets, c, fd, a);
 }
 
 static bool
@@ -287,9 +161,19 @@ on_stop(struct ev_loop *loop, ev_signal *w, int events)
 {
 	struct server *s = w->data;
 
-	(void)loop;
 	(void)events;
 	drain_begin(&s->drain, clock_monotonic_ms());
+	ev_timer_start(loop, &s->draining);
+}
+
+static void
+on_draining(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct server *s = w->data;
+
+	(void)events;
+	if (drain_tick(&s->drain, clock_monotonic_ms()))
+		ev_break(loop, EVBREAK_ALL);
 }
 
 /* Whatever is not copied out of the settings is read where it stands; the hub's TURN servers are.
@@ -306,30 +190,6 @@ on_reload(struct ev_loop *loop, ev_signal *w, int events)
 	s->relay.keys = token_keys_of(s->config);
 	conn_table_set_rate(s->relay.conns, s->config->ws_rate);
 	hub_set_rate(s->relay.hub, s->config->ws_rate);
-}
-
-/* Ahead of all that the kernel has told the loop of: one look at the clock for all of it. */
-static void
-on_woken(struct ev_loop *loop, ev_check *w, int events)
-{
-	struct server *s = w->data;
-
-	(void)loop;
-	(void)events;
-	s->woken_us = clock_monotonic_us();
-}
-
-/* libwebsockets 4.1.6 on libev never looks at its own time-outs unless something else happens: this
- * makes it. */
-static void
-on_kick(struct ev_loop *loop, ev_timer *w, int events)
-{
-	struct server *s = w->data;
-
-	(void)events;
-	lws_cancel_service(s->lws);
-	if (drain_tick(&s->drain, clock_monotonic_ms()))
-		ev_break(loop, EVBREAK_ALL);
 }
 
 static void
@@ -370,46 +230,18 @@ static void
 start_watchers(struct server *s)
 {
 	ev_io_init(&s->doorbell, on_doorbell, s->doorbell_fd, EV_READ);
-	ev_timer_init(&s->kick, on_kick, 0.1, 0.1);
 	ev_timer_init(&s->second, on_second, 1.0, 1.0);
-	ev_check_init(&s->woken, on_woken);
+	ev_timer_init(&s->draining, on_draining, 0.1, 0.1);
 	ev_signal_init(&s->sigterm, on_stop, SIGTERM);
 	ev_signal_init(&s->sigint, on_stop, SIGINT);
 	ev_signal_init(&s->sighup, on_reload, SIGHUP);
-	s->doorbell.data = s->kick.data = s->second.data = s->woken.data = s;
+	s->doorbell.data = s->second.data = s->draining.data = s;
 	s->sigterm.data = s->sigint.data = s->sighup.data = s;
-	ev_check_start(s->loop, &s->woken);
 	ev_io_start(s->loop, &s->doorbell);
-	ev_timer_start(s->loop, &s->kick);
 	ev_timer_start(s->loop, &s->second);
 	ev_signal_start(s->loop, &s->sigterm);
 	ev_signal_start(s->loop, &s->sigint);
 	ev_signal_start(s->loop, &s->sighup);
-}
-
-static bool
-start_lws(struct server *s)
-{
-	static const lws_retry_bo_t no_pings = {
-		0
-	}; /* its own are a sorted list, O(n) a connection: conn.c has a wheel */
-	void *loops[1] = { s->loop };
-	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_DISABLE_IPV6,
-		.pt_serv_buf_size = READ_AT_ONCE,
-		.uid = -1,
-		.gid = -1,
-		.foreign_loops = loops,
-		.timeout_secs = 10,
-		.retry_and_idle_policy = &no_pings,
-		.user = s,
-	};
-
-	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
-	s->lws = lws_create_context(&info);
-	return s->lws != NULL;
 }
 
 /* While the hub is told what the store holds, there is no thread yet to store what it wants stored.
@@ -451,7 +283,7 @@ start_store(struct server *s, struct store *store)
 	static const struct address nowhere;
 	enum err e;
 
-	e = journal_load(store, load_event, &l, &at);
+	e = feed_load(store, load_event, &l, &at);
 	if (e == ERR_OK)
 		e = l.outcome;
 	if (e == ERR_OK)
@@ -492,7 +324,7 @@ start_relay(struct server *s, struct config *c)
 		.list_interval_ms = LIST_INTERVAL_MS,
 		.list_fresh_max = LIST_FRESH_MAX,
 	};
-	struct conn_events events = relay_conn_events;
+	struct conn_events events = dispatch_events;
 	struct relay *r = &s->relay;
 
 	events.context = r;
@@ -516,14 +348,13 @@ start_metrics(struct server *s)
 	(void)!getrlimit(RLIMIT_NOFILE, &limit);
 	metric_set(METRIC_DESCRIPTORS_MAX, METRIC_OF_RELAY, (int64_t)limit.rlim_cur);
 	metric_set(METRIC_START_TIME, METRIC_OF_RELAY, clock_wall_ms() / 1000);
-	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory(0));
+	metric_set(METRIC_MEMORY, METRIC_OF_RELAY, proc_memory());
 	metric_set(METRIC_DRAINING, 0, 0);
 	metric_set(METRIC_CONNECTIONS, METRIC_OF_PATIENTS, 0);
 	metric_set(METRIC_CONNECTIONS, METRIC_OF_DOCTORS, 0);
 	metric_set(METRIC_OUTBOX_HIGH, 0, 0);
 	metric_set(METRIC_CALLS_LIVE, 0, hub_calls(s->relay.hub));
-	s->woken_us = clock_monotonic_us();
-	metric_set(METRIC_RELAY_BEAT, 0, s->woken_us / 1000);
+	metric_set(METRIC_RELAY_BEAT, 0, clock_monotonic_ms());
 }
 
 static bool
@@ -540,7 +371,7 @@ set_up(struct server *s, struct config *config, struct store *store, int listen_
 	ev_init(&s->hub_timer, on_hub_timer);
 	s->hub_due_ms = INT64_MAX;
 	s->hub_timer.data = s;
-	if (!start_lws(s)) {
+	if ((s->websockets = websockets_new(s->loop, s->relay.conns)) == NULL) {
 		store_close(store);
 		return false;
 	}
@@ -563,8 +394,7 @@ tear_down(struct server *s)
 {
 	if (s->handshakes != NULL)
 		handshakes_stop(s->handshakes);
-	if (s->lws != NULL)
-		lws_context_destroy(s->lws);
+	websockets_free(s->websockets);
 	if (s->relay.journal != NULL) {
 		journal_stop(s->relay.journal);
 		relay_results(&s->relay);

@@ -33,6 +33,19 @@ file_read(const char *path, void *out, size_t max, size_t *len)
 	return ERR_OK;
 }
 
+const char *
+file_read_why(enum err e)
+{
+	switch (e) {
+	case ERR_NOT_FOUND:
+		return "there is none";
+	case ERR_TOO_BIG:
+		return "it is longer";
+	default:
+		return strerror(errno);
+	}
+}
+
 enum err
 file_sync_name(const char *path)
 {

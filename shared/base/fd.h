@@ -10,6 +10,10 @@
  * ERR_TOO_BIG, ERR_SYSTEM. */
 MUST_USE enum err file_read(const char *path, void *out, size_t max, size_t *len);
 
+/* Why the file_read() just before has come to E, for a sentence: "Permission denied". By errno, so
+ * at once; good until the next strerror(). */
+const char *file_read_why(enum err e);
+
 /* That there is a file at PATH, made or renamed just now, outlives a power cut: fsync(2) of its
  * directory. */
 MUST_USE enum err file_sync_name(const char *path);

@@ -21,7 +21,7 @@ in_use(void)
 bool
 heap_tick(struct heap *h)
 {
-	int64_t now = proc_memory(0);
+	int64_t now = proc_memory();
 	bool calm = llabs(now - h->last) < MOVED;
 	int64_t spare;
 
@@ -36,7 +36,7 @@ heap_tick(struct heap *h)
 	if (spare < h->least + GROWN)
 		return false;
 	(void)malloc_trim(0);
-	h->last = proc_memory(0);
+	h->last = proc_memory();
 	h->least = h->last - in_use();
 	return true;
 }

@@ -1,7 +1,6 @@
 #include "base/proc.h"
 
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,16 +8,13 @@
 #include "base/fd.h"
 
 int64_t
-proc_memory(pid_t pid)
+proc_memory(void)
 {
-	char path[32] = "/proc/self/statm";
 	char text[128];
 	const char *second;
 	size_t len;
 
-	if (pid != 0)
-		snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
-	if (file_read(path, text, sizeof(text) - 1, &len) != ERR_OK)
+	if (file_read("/proc/self/statm", text, sizeof(text) - 1, &len) != ERR_OK)
 		return 0;
 	text[len] = '\0';
 	second = strchr(text, ' ');

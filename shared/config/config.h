@@ -33,6 +33,7 @@ struct config {
 	char secret_file[CONFIG_TEXT_SIZE]; /* empty: "secret" in data_dir */
 	unsigned char secret[SECRET_BYTES_MAX];
 	size_t secret_len;
+	bool secret_is_text; /* it stands in TELEMED_JWT_SECRET, and its file does not count */
 	char second_file[CONFIG_TEXT_SIZE]; /* empty: "secret.second" in data_dir, if it is there */
 	unsigned char second[SECRET_BYTES_MAX]; /* verifies tokens too, and signs none */
 	size_t second_len;			/* 0: there is none */

@@ -16,15 +16,14 @@ read_secret_file(const char *name, const char *path, unsigned char out[SECRET_BY
 	struct stat st = { .st_mode = 0 };
 	enum err e = file_read(path, out, SECRET_BYTES_MAX, len);
 
-	if (e == ERR_OK && *len < SECRET_BYTES_MIN)
-		e = ERR_INVALID;
-	if (e == ERR_OK && stat(path, &st) == 0)
-		*mode |= st.st_mode;
-	if (e != ERR_OK)
-		snprintf(why, CONFIG_WHY_SIZE,
-		    "%s must name a readable file of %d to %d bytes (%s).", name, SECRET_BYTES_MIN,
-		    SECRET_BYTES_MAX, err_name(e));
-	return e == ERR_OK ? ERR_OK : ERR_INVALID;
+	if (e == ERR_OK && *len >= SECRET_BYTES_MIN) {
+		if (stat(path, &st) == 0)
+			*mode |= st.st_mode;
+		return ERR_OK;
+	}
+	snprintf(why, CONFIG_WHY_SIZE, "%s must name a readable file of %d to %d bytes (%s).", name,
+	    SECRET_BYTES_MIN, SECRET_BYTES_MAX, e == ERR_OK ? "it is shorter" : file_read_why(e));
+	return ERR_INVALID;
 }
 
 /* Where a secret's file is: SET, or where that is empty FALLBACK in the data directory. ERR_TOO_BIG
@@ -58,6 +57,7 @@ read_first(struct config *c, const struct settings *from, mode_t *mode, char *wh
 	}
 	memcpy(c->secret, text, len);
 	c->secret_len = len;
+	c->secret_is_text = true;
 	return ERR_OK;
 }
 

@@ -120,7 +120,7 @@ settings_read(struct settings *s, char why[SETTINGS_WHY_SIZE])
 	if (e != ERR_OK) {
 		snprintf(why, SETTINGS_WHY_SIZE,
 		    "TELEMED_SETTINGS_FILE must name a readable file of at most %d bytes (%s).",
-		    SETTINGS_BYTES_MAX, err_name(e));
+		    SETTINGS_BYTES_MAX, file_read_why(e));
 		return ERR_INVALID;
 	}
 	return read_lines(s, len, why);

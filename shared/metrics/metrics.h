@@ -36,9 +36,10 @@ enum metric {
 	METRIC_OUTBOX_HIGH,
 	METRIC_CALLS_LIVE,
 	METRIC_CALLS_STARTED,
-	METRIC_CALLS_ENDED, /* by reason */
-	METRIC_ANSWER_TIME, /* us */
-	METRIC_RELAY_BEAT,  /* not shown: when its loop last turned, clock_monotonic_ms() */
+	METRIC_CALLS_REFUSED, /* by reason */
+	METRIC_CALLS_ENDED,   /* by reason */
+	METRIC_ANSWER_TIME,   /* us */
+	METRIC_RELAY_BEAT,    /* not shown: when its loop last turned, clock_monotonic_ms() */
 	/* ws-relay: the store thread */
 	METRIC_BATCHES,
 	METRIC_BATCHES_FAILED,

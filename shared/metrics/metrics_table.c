@@ -34,6 +34,9 @@ enum { MS = 1000, SECOND = 1000 * MS };
 #define REASONS                                                                                    \
 	VALUES("hangup", "rejected", "cancelled", "no_answer", "disconnected", "max_duration",     \
 	    "server_restart", "revoked", "other")
+#define REFUSALS                                                                                   \
+	VALUES("not_a_patient", "bad_call_id", "not_found", "not_a_doctor", "caller_busy", "busy", \
+	    "offline", "rate_limited", "draining", "unavailable", "other")
 #define TYPES_IN                                                                                   \
 	VALUES("unknown", "chat", "signal", "call_start", "call_end", "call_accept",               \
 	    "call_reject", "call_resume", "set_status", "token_refresh")
@@ -113,6 +116,9 @@ const struct family metric_families[METRIC__COUNT] = {
 	    "1 while new calls are refused, by an operator or because the relay stops") },
 	[METRIC_CALLS_LIVE] = { GAUGE("telemed_calls", "Calls that are ringing or active") },
 	[METRIC_CALLS_STARTED] = { COUNTER("telemed_calls_started_total", "Calls that rang") },
+	[METRIC_CALLS_REFUSED] = { COUNTER("telemed_calls_refused_total",
+				       "Calls that were refused before they rang, by reason"),
+	    .labels = { BY("reason", REFUSALS) } },
 	[METRIC_CALLS_ENDED] = { COUNTER(
 				     "telemed_calls_ended_total", "Calls that ended, by reason"),
 	    .labels = { BY("reason", REASONS) } },
@@ -146,8 +152,8 @@ const struct family metric_families[METRIC__COUNT] = {
 					 "Descriptors that a process may have"),
 	    .labels = { BY("program", PROGRAMS) } },
 
-	[METRIC_CHECKS] = { GAUGE("telemed_check_ok",
-				"What /readyz checks: 1 where it is well, 0 where it is not"),
+	[METRIC_CHECKS] = { GAUGE("telemed_check_ok", "What /readyz checks: 1 where it is well, or "
+						      "drains, 0 where it is not"),
 	    .labels = { BY("check", CHECKS) } },
 	[METRIC_AUTH_WAITING] = { GAUGE(
 	    "telemed_auth_waiting", "1 while a login or registration waits for a worker") },

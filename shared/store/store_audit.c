@@ -85,7 +85,8 @@ store_audit_sentence(enum err e)
 		       "others: chmod 600.";
 	if (e == ERR_INVALID)
 		return "The audit trail's key (TELEMED_AUDIT_KEY_FILE) must have 32 to 1024 bytes.";
-	return "The audit trail's key cannot be read or made (TELEMED_AUDIT_KEY_FILE).";
+	return "The audit trail's key cannot be read or made (TELEMED_AUDIT_KEY_FILE): does it, or "
+	       "its folder, belong to whom telemed runs as?";
 }
 
 bool

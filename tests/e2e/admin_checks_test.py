@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import subprocess
 import time
 
 import pytest
@@ -39,6 +40,7 @@ async def test_status_counts_what_there_is():
         assert got["auditLine"] == stack.sql("SELECT max(seq) FROM audit")[0][0]
         code, text, err = stack.admin("status")
         assert (code, err) == (0, "") and "ws-relay     runs\n" in text and "1 ringing" not in text and "1 active" in text
+        assert "patients 1, doctors 1;" in text
         for word in (waits.name, p.user.name, "example.org"):
             assert word not in text
         stack.stop()
@@ -64,12 +66,16 @@ def test_config_check_of_a_running_telemed(stack):
     assert {outcome for _, outcome in quiet} == {"ok"}
     code, out, _ = stack.admin("config", "check")
     assert code == 0 and "TELEMED_VISIBILITY=scoped" in out and SECRET not in out
+    for bind, proxy, noted in (("0.0.0.0", "", True), ("::", "", True), ("0.0.0.0", "203.0.113.7", False), ("127.0.0.2", "", False),
+                               ("::1", "", False)):
+        assert (("tls", "note") in findings(stack, TELEMED_BIND=bind, TELEMED_TRUSTED_PROXY=proxy)) == noted, bind
 
 
 @pytest.mark.parametrize("what,settings", [
     ("settings", {"TELEMED_VISIBILITY": "most"}), ("settings", {"TELEMED_VISIBILTY": "all"}), ("settings", {"TELEMED_DATA_DIR": "x" * 1020}),
     ("secret", {"TELEMED_JWT_SECRET": "short"}), ("secret", {"TELEMED_JWT_SECRET": "", "TELEMED_JWT_SECRET_FILE": "/nonexistent"}),
-    ("audit key", {"TELEMED_AUDIT_KEY_FILE": "/nonexistent"}), ("settings", {"TELEMED_TURN_URLS": "turn:turn.example"})])
+    ("audit key", {"TELEMED_AUDIT_KEY_FILE": "/nonexistent"}), ("settings", {"TELEMED_TURN_URLS": "turn:turn.example"}),
+    ("tls port", {"TELEMED_TLS_PEM": "/nonexistent", "TELEMED_TLS_PORT": "8080", "TELEMED_PORT": "8080"})])
 def test_config_check_says_what_is_wrong(stack, what, settings):
     got = findings(stack, 78, **settings)
     assert (what, "wrong") in got, got
@@ -99,6 +105,63 @@ def test_config_check_looks_at_files(stack, tmp_path):
     (long / "telemed.db").write_bytes(os.urandom(9000))
     code, out, _ = stack.admin("config", "check", TELEMED_DATA_DIR=str(long))
     assert code == 78 and [line for line in out.splitlines() if line.startswith("wrong") and "damaged" in line]
+
+
+def test_config_check_of_a_secret_in_the_settings_file(tmp_path):
+    """It counts as well as one of the environment, and wants a file that is nobody else's."""
+    stack = Stack()
+    file = tmp_path / "settings"
+    file.write_text(f"TELEMED_JWT_SECRET={SECRET}\n")
+    stack.data.mkdir(mode=0o700)
+    for mode, told in ((0o600, False), (0o644, True)):
+        file.chmod(mode)
+        got = findings(stack, TELEMED_SETTINGS_FILE=str(file))
+        assert ("secret", "ok") in got and (("settings file", "note") in got) == told, got
+        assert SECRET not in json.dumps(list(got.values()))
+    stack.dir.cleanup()
+
+
+def test_config_check_looks_at_the_second_secret(stack):
+    second = stack.data / "secret.second"
+    second.write_bytes(os.urandom(32))
+    for mode, outcome in ((0o600, "ok"), (0o644, "note")):
+        second.chmod(mode)
+        assert ("second secret", outcome) in findings(stack)
+    second.unlink()
+    assert not [what for what, _ in findings(stack) if what == "second secret"]
+
+
+def certificate(folder, name, days):
+    """Its key and itself, one file."""
+    key, wish, cert, pem = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.crt", folder / name
+    for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-keyout", key,
+                     "-out", wish], ["x509", "-req", "-in", wish, "-signkey", key, "-days", str(days), "-out", cert]):
+        subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60)
+    pem.write_bytes(key.read_bytes() + cert.read_bytes())
+    pem.chmod(0o600)
+    return pem
+
+
+def test_config_check_looks_at_the_certificate(stack, tmp_path):
+    def look(path, code=0):
+        got = findings(stack, code, TELEMED_TLS_PEM=str(path))
+        return {outcome for what, outcome in got if what == "tls"}, {says for (what, _), says in got.items() if what == "certificate"}
+    good, soon, over = (certificate(tmp_path, name, days) for name, days in (("good", 30), ("soon", 3), ("over", -1)))
+    assert look(good)[0] == look(soon)[0] == look(over)[0] == {"ok"}
+    assert "more than two weeks" in look(good)[1].pop()
+    assert look(soon)[1] == {"It runs out within two weeks."}
+    assert "has run out" in look(over)[1].pop()
+    good.chmod(0o644)
+    assert look(good)[0] == {"note"}
+    other = tmp_path / "other"
+    other.write_bytes((tmp_path / "good.key").read_bytes() + (tmp_path / "soon.crt").read_bytes())
+    (tmp_path / "text").write_text("no key\n")
+    locked = tmp_path / "locked"
+    subprocess.run(["openssl", "ec", "-in", tmp_path / "good.key", "-aes128", "-passout", "pass:word", "-out", locked], check=True,
+                   capture_output=True, timeout=60)
+    locked.write_bytes(locked.read_bytes() + (tmp_path / "good.crt").read_bytes())
+    for path in (locked, other, tmp_path / "text", tmp_path / "good.crt", tmp_path / "good.key", tmp_path / "none"):
+        assert look(path, 78) == ({"wrong"}, set()), path
 
 
 # --- token explain ---

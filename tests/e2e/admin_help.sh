@@ -19,10 +19,11 @@ completes() {
 
 # offers WANTED WORD...
 offers() {
-	local wanted=$1
+	local wanted=$1 got
 	shift
-	detail="$* offers: $(completes "$@" | tr '\n' ' ')"
-	completes "$@" | grep -qx -- "$wanted"
+	got=$(completes "$@")
+	detail="$* offers: ${got//$'\n'/ }"
+	grep -qx -- "$wanted" <<<"$got" # which a pipe would leave before all of it is written
 }
 
 "$admin" --help >"$work/help"
@@ -30,6 +31,13 @@ sed -n 's/^  telemed-admin //p' "$work/help" >"$work/commands"
 detail=$(wc -l <"$work/commands")
 [ "$detail" -ge 20 ]
 ok 'the help tells of every command'
+detail=$(grep -v -- '--json' "$work/commands")
+[ -z "$detail" ]
+ok 'each can answer as JSON'
+
+detail=$("$admin" --version)
+[ "$detail" = "telemed-admin $(cat "$root/VERSION")" ] && grep -qx '\.Fl -version' "$page"
+ok 'it knows its version'
 
 missing=
 while read -r line; do
@@ -57,7 +65,7 @@ ok 'the man page and the completion know each, and each option'
 
 detail=
 for word in $(completes ''); do
-	grep -q "^$word" "$work/commands" || [ "$word" = --help ] || detail+="$word "
+	grep -q "^$word" "$work/commands" || [[ $word == --help || $word == --version ]] || detail+="$word "
 done
 for group in users sessions calls audit config turn token; do
 	for verb in $(completes $group ''); do

@@ -105,7 +105,7 @@ async def test_what_was_is_kept_and_all_log_in_again(tmp_path):
     with Stack() as stack:
         user, gone = stack.patient(), stack.patient()
         early = stack.login(user)[1]["token"]
-        backup(stack, tmp_path / "backup.db")
+        last = backup(stack, tmp_path / "backup.db")["last"]["line"]
         stack.rest("POST", "/auth/logout", token=early)
         stack.admin("users", "disable", gone.id)
         late = stack.patient()
@@ -125,6 +125,11 @@ async def test_what_was_is_kept_and_all_log_in_again(tmp_path):
         db.close()
         assert len(list(stack.data.glob("audit.head.before-*"))) == 1
         assert str(kept) in out
+        # What has happened in between, which is to be done again.
+        code, told, _ = stack.admin("audit", "list", kept, "--since", last)
+        assert code == 0 and f" admin disable peer={gone.id} " in told and " registered " in told
+        assert all(int(line.split()[0]) > last for line in told.splitlines())
+        assert " disable " not in stack.admin("audit", "list", tmp_path / "backup.db")[1]
         # A second one goes as well, back to where it was.
         stack.stop()
         got = json.loads(restore(stack, kept, "--json"))
@@ -171,7 +176,8 @@ def test_a_backup_is_a_new_file(stack, tmp_path):
     assert "already" in stack.admin("backup", there)[2]
     assert stack.admin("backup", there)[0] == 65 and there.read_text() == "something"
     part.write_text("half")
-    assert stack.admin("backup", tmp_path / "new")[0] == 65 and not (tmp_path / "new").exists()
+    code, _, err = stack.admin("backup", tmp_path / "new")
+    assert code == 65 and f"{part}-journal" in err and not (tmp_path / "new").exists()
     assert stack.admin("backup", tmp_path / "none/new")[0] == 65
     for words in ((), ("a", "b"), ("--json",)):
         assert stack.admin("backup", *words)[0] == 64

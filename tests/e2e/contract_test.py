@@ -195,6 +195,70 @@ def test_asyncapi_has_every_message_of_a_client_and_what_it_costs():
     assert {name for name, _ in shapes} == set(contract.socket().operations)
 
 
+def source(*patterns):
+    return "\n".join(path.read_text() for pattern in patterns for path in sorted(ROOT.glob(pattern)))
+
+
+def problems(*responses):
+    """(status, code) of each problem that they have, without lighttpd's own for whatever was asked."""
+    schemas = [r["content"]["application/problem+json"]["schema"] for r in responses if "application/problem+json" in r.get("content", {})]
+    ways = [way for schema in schemas for way in contract.alternatives(schema)]
+    return {(str(s), c) for way in ways for s in contract.values(way["status"]) for c in contract.values(way["code"])} - {("400", "bad_request")}
+
+
+def test_openapi_has_every_problem_of_fcgi_api_and_no_other():
+    written = set(re.findall(r'\[PROBLEM_\w+\] = \{ (\d+), "(\w+)"', source("fcgi-api/problem.c")))
+    rest = [r for path, item in OPENAPI.whole["paths"].items() if path != "/ws" for o in item.values() for status, r in o["responses"].items()
+            if status != "default"]
+    assert len(written) > 10 and written == problems(*rest, OPENAPI.whole["x-other-paths"], OPENAPI.whole["x-other-methods"])
+
+
+def test_openapi_has_every_problem_of_the_relay_and_no_other():
+    """But for those of its own door, where lighttpd never knocks: another path, and a head that comes in parts."""
+    written = set(re.findall(r'(?:verdict\(|\(struct verdict\)\s*\{\s*)(\d{3}),\s*"(\w+)"', source("ws-relay/*.c")))
+    own = {("404", "not_found"), ("408", "timeout")}
+    told = [r for status, r in OPENAPI.whole["paths"]["/ws"]["get"]["responses"].items() if status != "default"]
+    assert own < written and written - own == problems(*told, OPENAPI.whole["x-other-methods"])
+
+
+def test_openapi_has_what_lighttpd_says():
+    """Its own problems, which are files."""
+    files = {(str(p["status"]), p["code"]) for p in map(json.loads, (f.read_text() for f in (ROOT / "fcgi-api/errors").iterdir()))}
+    assert problems(OPENAPI.whole["components"]["responses"]["Lighttpd"]) | {("400", "bad_request")} <= files
+
+
+def test_asyncapi_has_every_error_close_code_and_reason_and_no_other():
+    schemas = {name: m["payload"]["properties"] for name, m in ASYNCAPI.whole["components"]["messages"].items()}
+    relay = source("ws-relay/*.c")
+    errors = set(re.findall(r'\b(?:send_error|frame_error|bad|turn_down)\(\s*(?:[^;"]*?,\s*)?"([a-z_]+)"', relay))
+    assert errors == set(schemas["error"]["code"]["enum"])
+    assert set(re.findall(r"CLOSE_\w+ = (\d{4})", source("ws-relay/*.h"))) == set(contract.socket().close_codes)
+    refusals = set(schemas["call_response.refused"]["data"]["properties"]["reason"]["enum"])
+    in_calls = set(re.findall(r'return "(\w+)"', re.search(r"^start_refusal\(.*?^}", relay, re.S | re.M)[0]))
+    assert len(in_calls) > 7 and in_calls | {"rate_limited", "unavailable"} == refusals
+    ends = set(re.findall(r'\[CALL_\w+\] = "([a-z_]+)"', source("shared/domain/call.c")))
+    assert ends == set(schemas["call_end"]["data"]["properties"]["reason"]["enum"])
+    past = set(OPENAPI.whole["components"]["schemas"]["Call"]["properties"]["reason"]["enum"])
+    assert past == ends - {"answered_elsewhere"} | {None}
+    kinds = re.findall(r'\[FRAME_\w+\] = "(\w+)"', source("ws-relay/frame.c"))
+    assert set(kinds) == {m["name"] for name, m in ASYNCAPI.whole["components"]["messages"].items() if not name.startswith("client.")}
+
+
+def test_the_metrics_count_each_of_them_by_its_own_name():
+    """And not among all others."""
+    def words(name):
+        return re.findall(r'"([^"]+)"', re.search(rf"#define {name} .*?\)\n", source("shared/metrics/metrics_table.c"), re.S)[0])
+    schemas = {name: m["payload"]["properties"] for name, m in ASYNCAPI.whole["components"]["messages"].items()}
+    assert set(words("REFUSALS")) == {*schemas["call_response.refused"]["data"]["properties"]["reason"]["enum"], "other"}
+    assert set(words("REASONS")) == {*schemas["call_end"]["data"]["properties"]["reason"]["enum"], "other"} - {"answered_elsewhere"}
+    assert set(words("CLOSE_CODES")) >= set(contract.socket().close_codes)
+    assert set(words("HANDSHAKE_CODES")) >= OPENAPI.whole["paths"]["/ws"]["get"]["responses"].keys() - {"default"}
+    assert set(words("ROUTES")) >= {path for _, path in re.findall(r'\{ HTTP_(\w+), "([^"]+)"', source("fcgi-api/routes.c"))} - {
+        "/openapi.yaml", "/asyncapi.yaml"}  # lighttpd's
+    answered = set(re.findall(r"reply\.status = (\d+)|reply_begin\(q, (?:ok \? )?(\d+)|= \{ (\d{3}), \"", source("fcgi-api/*.c")))
+    assert set(words("CODES")) >= {"201", *(one for found in answered for one in found if one)}
+
+
 def test_each_message_is_in_the_channel_and_is_sent_or_answers():
     names = set(ASYNCAPI.root["components"]["messages"])
     assert names == set(ASYNCAPI.root["channels"]["socket"]["messages"])

@@ -148,6 +148,7 @@ async def test_an_operator_drains(stack):
     assert ready(stack) == (200, "ok")
     assert stack.admin("drain") == (0, "New calls are refused. Live calls: 1\n", "")
     assert ready(stack) == (503, "draining") and stack.metric("telemed_draining") == 1
+    assert stack.metrics()['telemed_check_ok{check="relay"}'] == 1  # nobody is woken by what was meant
     assert await refused(late, busy.user, "refused") == "draining"
     assert await refused(late, late.user, "no-doctor") == "not_a_doctor"
     # Who is there goes on, and may come and go; nobody is told to leave.

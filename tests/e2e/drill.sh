@@ -24,13 +24,18 @@ trap 'kill $load 2>/dev/null; finish; exit $?' EXIT
 loaded() { [ -s "$work/load" ] && [ "$(cat "$work/load")" -ge "$1" ]; }
 wait_for 30 loaded 5
 
-sed -n '/^<!-- drill -->/,/^<!-- \/drill -->/p' "$root/docs/operations.md" | grep -v '^```\|^<!--' >"$work/drill"
-grep -q 'telemed-admin restore' "$work/drill"
+drill() { sed -n "/^<!-- $1 -->/,/^<!-- \/drill -->/p" "$root/docs/operations.md" | grep -v '^```\|^<!--'; }
+drill drill >"$work/drill"
+grep -q 'telemed-admin restore' "$work/drill" && [ "$(drill 'drill run' | grep -c '^ *[A-Z]*=')" = 3 ]
 ok 'the drill is there'
 
-# As an operator would: telemed-admin is in the path, and TELEMED_DATA_DIR in the environment.
-detail=$(cd "$root" && PATH=$build/admin:$PATH TELEMED_DATA_DIR=$work/data TELEMED_BCRYPT_COST=4 BUILD=$build PORT=$(free_port) \
-	DRILL=$work/drill.d EMAIL=ann@example.org PASSWORD=password timeout 120 bash -eu "$work/drill" 2>&1)
+# As an operator would, in her shell, but for where things are; RUN is the build folder.
+paste() {
+	drill=$work/$1
+	detail=$(cd "$root" && PATH=$build/admin:$PATH TELEMED_BCRYPT_COST=4 DATA=$work/data DRILL=$drill RUN="scripts/run $2" \
+		PORT=$(free_port) EMAIL=ann@example.org PASSWORD=$3 timeout 120 bash "$work/drill" 2>&1)
+}
+paste drill.d "$build" password
 code=$?
 echo "$detail" >"$work/drill.out"
 [ $code -eq 0 ] || detail+=$(cat "$work/drill.d/log" 2>&1)
@@ -46,6 +51,16 @@ loaded 10 || wait_for 30 loaded 10
 ok 'under load'
 [ ! -e "$work/drill.d" ]
 ok 'and leaves nothing behind'
+paste wrong.d "$build" 'another password'
+[ $? -ne 0 ] && [[ $detail == *'returned error: 401'* && $detail != *'is over'* ]]
+ok 'it says where the password is wrong'
+stopped() { grep -q '"program":"fcgi-api".*"event":"stopped"' "$work/wrong.d/log"; }
+wait_for 30 stopped
+ok 'and leaves nothing running'
+paste away.d "$work/no-such-build" password
+code=$?
+[ $code -ne 0 ] && [ $code -ne 124 ] && [ -s "$work/away.d/log" ]
+ok 'and ends where telemed does not start'
 as "$old" GET /auth/me
 expect 200 && [ "$(field .user.id)" = "$patient" ]
 ok 'those who use telemed have noticed nothing'

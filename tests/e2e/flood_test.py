@@ -165,7 +165,7 @@ def bad_bodies(stack, user):
 
 def statuses(stack, user):
     """Each is written, and told to everybody; as many at once as there are workers, and more wait."""
-    token = stack.doctor().token  # here, and not in the flood's process, which would count other users
+    token = stack.doctor().token  # made by this process, which counts the users
 
     def pour():
         wires = [socket.create_connection(("127.0.0.1", stack.port), LONG) for _ in range(16)]

@@ -59,7 +59,7 @@ def test_control_frames_between_fragments(wire):
 
 
 def test_many_messages_in_one_write_are_answered_in_order(wire):
-    many = 200  # of one user no more than 256 may wait for the database
+    many = 250  # fewer than PARKED_USER_MAX: all of them wait for the database
     wire.send(b"".join(frame(question(f"m{i}")) for i in range(many)))
     for i in range(many):
         answered(wire, f"m{i}")

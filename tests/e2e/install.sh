@@ -81,6 +81,10 @@ if [ "$(id -u)" -eq 0 ]; then
 	detail=$("$prefix/bin/telemed-admin" users list 2>&1) && [ -z "$(find "$home" -user root)" ] &&
 		[ "$before" = "$(stat -c '%U %a' "$prefix"/var/lib/telemed/telemed.db*)" ]
 	ok 'and leaves nothing of root behind'
+	chown root:65534 "$conf" && chmod 640 "$conf" && chgrp 0 "$prefix/var/lib/telemed"
+	detail=$("$prefix/bin/telemed-admin" users list 2>&1)
+	ok 'whatever group the folder of the data is of'
+	chown 65534:65534 "$conf" "$prefix/var/lib/telemed" && chmod 600 "$conf"
 fi
 
 # The host's lighttpd, with a site of its own.
@@ -136,7 +140,7 @@ wait "$host_pid"
 
 base=http://127.0.0.1:$port
 stop_hers() {
-	kill -TERM "$stack_pid"
+	detail=$(as_user bash -euc "$(block stop)" 2>&1)
 	gone() { [ -z "$(pgrep -s "$stack_pid")" ]; }
 	wait_for 30 gone
 }

@@ -1,6 +1,7 @@
 """/metrics counts what happens, each under its name, and goes on counting over restarts."""
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -208,6 +209,11 @@ async def test_too_many_messages_are_counted():
             await p.answer(f"m{i}")
         assert g['telemed_messages_refused_total{reason="rate_limited"}'] == p.count(
             "error", lambda m: m["code"] == "rate_limited") > 0
+        reason = None
+        while reason != "rate_limited":  # a call costs two tokens, which take two seconds to come back
+            await p.send("call_start", to=p.user)
+            reason = (await p.wait("call_response"))["data"]["reason"]
+        assert g['telemed_calls_refused_total{reason="rate_limited"}'] == 1
 
 
 async def test_calls_by_how_they_end(stack):
@@ -231,6 +237,29 @@ async def test_calls_by_how_they_end(stack):
     assert g["telemed_calls_started_total"] == 4
     assert g["telemed_call_answer_seconds_count"] == 1
     assert 0 <= g["telemed_call_answer_seconds_sum"] < 60
+
+
+async def test_refused_calls_by_reason(stack):
+    """The hub's refusals; and the relay's own, ahead of it."""
+    reasons = ["caller_busy", "busy", "offline", "not_found", "not_a_doctor", "not_a_patient", "bad_call_id", "draining", "rate_limited", "other"]
+    p, d = await both(stack)
+    late, away = await stack.patient().connect(), stack.doctor()
+
+    async def refused(caller, to, call_id="one-more"):
+        await caller.send("call_start", to=to, callId=call_id, id=call_id)
+        return (await caller.wait("call_response", lambda m: m.get("id") == call_id))["data"]["reason"]
+    await call(p, d, "lives")
+    g = Growth(stack)
+    got = [await refused(p, away), await refused(late, d.user), await refused(late, away), await refused(late, NOBODY),
+           await refused(late, p.user), await refused(d, away), await refused(late, d.user, "a b")]
+    assert stack.admin("drain")[0] == 0
+    got.append(await refused(late, away))
+    assert stack.admin("drain", "--end")[0] == 0
+    await p.send("call_end", callId="lives")
+    await d.wait("call_end")
+    assert got == reasons[:8]
+    assert [g[f'telemed_calls_refused_total{{reason="{r}"}}'] for r in reasons] == [1] * 8 + [0, 0]
+    assert g["telemed_calls_started_total"] == 0
 
 
 async def test_what_the_relay_stores(stack):
@@ -257,6 +286,45 @@ def test_a_locked_database_is_counted(stack):
     db.close()
     assert g["telemed_store_busy_total"] >= 1
     assert g['telemed_http_requests_total{route="/doctors/status",code="503"}'] == 1
+
+
+async def test_what_the_relay_cannot_store_is_counted(stack):
+    d = await stack.doctor().connect()
+    await d.barrier()
+    g = Growth(stack)
+    db = sqlite3.connect(stack.data / "telemed.db", isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    await d.send("set_status", status="BUSY", id="s")
+    assert (await d.answer("s"))["code"] == "unavailable"
+    db.execute("ROLLBACK")
+    db.close()
+    assert g["telemed_store_batches_failed_total"] >= 1 and g["telemed_store_busy_total"] >= 1
+
+
+def test_who_waits_for_another_writer_is_counted(stack):
+    doctor = stack.doctor()
+    g = Growth(stack)
+    with open(stack.data / "run/store.lock", "w") as lock, ThreadPoolExecutor() as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = pool.submit(stack.rest, "POST", "/doctors/status", {"status": "BUSY"}, doctor.token)
+        wait_until(lambda: g["telemed_store_lock_waits_total"] >= 1, "a writer to wait")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert answer.result()[0] == 200
+
+
+def test_logins_that_come_too_fast_are_counted():
+    with Stack(TELEMED_AUTH_RATE=2) as other:
+        g = Growth(other)
+        body = {"email": "nobody@example.org", "password": "password"}
+        assert [other.rest("POST", "/auth/login", body)[0] for _ in range(4)] == [401, 401, 429, 429]
+        assert g["telemed_auth_rate_limited_total"] == 2
+
+
+def test_the_relay_tells_how_far_it_has_read(stack):
+    doctor = stack.doctor()
+    doctor.set_status("BUSY")
+    [(newest,)] = stack.sql("SELECT max(rev) FROM user")
+    wait_until(lambda: stack.metric("telemed_feed_revision") >= newest, "the relay to have read it")
 
 
 def test_what_the_relay_has_not_read_is_its_lag(stack):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import urllib.request
 
+import contract
 import pytest
 from stack import PATIENCE, ROOT, Stack, both, call
 
@@ -111,6 +112,17 @@ def test_each_metric_is_documented_and_nothing_else(text):
     for row in table.splitlines():
         for name in NAME.findall(row.split("|")[1] if row.startswith("| `") else ""):
             assert set(re.findall(r"`(\w+)`", row.split("|")[2])) == labels[name], row
+
+
+def test_each_word_of_the_readiness_is_documented_and_nothing_else():
+    """In docs/monitoring.md, as in docs/openapi.yaml."""
+    checks = contract.rest_document().paths["/readyz"]["get"]["responses"]["503"]["content"]["application/json"]["schema"]["properties"]["checks"]
+    wanted = {(check, word) for check, words in checks["properties"].items() for word in words["enum"] if word != "ok"}
+    told, check = set(), None
+    for row in re.findall(r"^\|(.*?)\|(.*?)\|", GUIDE.partition("## Readiness")[2].partition("## Logs")[0], re.MULTILINE):
+        check = row[0].strip(" `") or check
+        told |= {(check, word) for word in re.findall("`(\\w+)`", row[1])}
+    assert told == wanted
 
 
 def test_each_alert_is_documented_and_nothing_else():

@@ -117,6 +117,8 @@ def test_the_level_of_the_log(stack):
 
 @pytest.mark.parametrize("bad, says", [
     ("TELEMED_AUTH_RATE=many", "TELEMED_AUTH_RATE must be"),
+    ("TELEMED_ADDRESS_CONNECTIONS=-1", "TELEMED_ADDRESS_CONNECTIONS must be"),
+    ("TELEMED_LOG_LEVEL=hush", "TELEMED_LOG_LEVEL must be"),
     ("TELEMED_JWT_SECRET=hush", "TELEMED_JWT_SECRET must have"),
     ("TELEMED_TURN_SECRET=hush", "TELEMED_TURN_SECRET must be"),
     ("TELEMED_ALLOWED_ORIGINS=hush", "TELEMED_ALLOWED_ORIGINS must be"),
@@ -135,6 +137,29 @@ async def test_what_is_bad_changes_nothing(stack, bad, says):
     assert stack.rest("GET", "/auth/me", token=p.user.token)[0] == 200
     for last in stack.reload():
         assert last["event"] == "reloaded"
+
+
+async def test_of_what_comes_with_it_nothing_is_taken_over(stack):
+    """Neither secrets nor rates nor origins nor the level of the log: one bad secret, and all of them stay."""
+    stack.reload("TELEMED_WS_RATE=3", "TELEMED_ALLOWED_ORIGINS=https://clinic.example")
+    user, first, second = stack.patient(), stack.data / "secret", stack.data / "secret.second"
+    old = first.read_bytes()
+    first.write_bytes(b"another secret of some forty bytes or so")
+    second.write_bytes(b"too short")
+    for last in stack.reload("TELEMED_WS_RATE=9", "TELEMED_ALLOWED_ORIGINS=https://other.example", "TELEMED_LOG_LEVEL=error"):
+        assert last["event"] == "reload_refused" and "TELEMED_JWT_SECRET_SECOND_FILE must name" in last["why"]
+        assert "(it is shorter)" in last["why"]
+    before = stack.log_text().count('"event":"http_request"')
+    assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
+    wait_until(lambda: stack.log_text().count('"event":"http_request"') > before, "the request to be in the log")
+    assert origin(stack, user.token, "https://clinic.example") == (101, True)
+    assert origin(stack, user.token, "https://other.example") == (403, False)
+    assert (await (await user.connect(**V1)).wait("welcome"))["limits"]["messagesPerSecond"] == 3
+    first.write_bytes(old)
+    second.unlink()
+    for last in stack.reload():
+        assert last["event"] == "reloaded"
+    assert stack.rest("GET", "/auth/me", token=user.token)[0] == 200
 
 
 async def test_what_wants_a_restart_is_named(stack):
@@ -164,6 +189,11 @@ def test_where_it_listens_wants_a_restart():
                 stack.write(f"TELEMED_PORT={at + 1}")
                 process.send_signal(signal.SIGHUP)
                 wait_until(lambda: "TELEMED_PORT has changed" in text() and text().count('"reloaded"') == 2, "it to say so")
+                assert text().count('"restart_for":"TELEMED_PORT"') == 2
+                assert stack.rest("GET", "/readyz")[0] == 200
+                stack.write("TELEMED_PORT=80800")
+                process.send_signal(signal.SIGHUP)
+                wait_until(lambda: text().count('"reload_refused"') == 2, "it to refuse what is no port")
                 assert stack.rest("GET", "/readyz")[0] == 200
             finally:
                 process.terminate()
@@ -208,9 +238,9 @@ def test_requests_that_run_are_finished():
 
 
 def commands(n):
-    """The commands of the Nth step in docs/operations.md."""
+    """The commands of the Nth step in docs/operations.md, in a shell that knows of `make run`."""
     text = (ROOT / "docs/operations.md").read_text()
-    return re.search(rf"<!-- rotate {n} -->\n(.*?)<!-- /rotate -->", text, re.S)[1]
+    return "".join(re.search(rf"<!-- rotate {part} -->\n(.*?)<!-- /rotate -->", text, re.S)[1] for part in ("run", n))
 
 
 class Crowd:

@@ -29,6 +29,9 @@ for _ in 1 2 3; do
 		ok "$path is refused"
 	done
 done
+rest GET /metrics
+detail=$(grep '^telemed_store_failures_total ' "$work/body") && [[ $detail =~ \ [1-9] ]]
+ok 'and counted as a failure of the store'
 as "$dora" GET /doctors
 expect 200 && [ "$(field .doctors.0.status)" = OFFLINE ]
 ok 'the list is answered'

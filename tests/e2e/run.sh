@@ -76,6 +76,28 @@ env TELEMED_PORT="$port" TELEMED_DATA_DIR="$work/third-data" "$root/scripts/run"
 [ $? -ne 0 ] && grep -q "is port $port free" "$work/other"
 ok 'says that the port is taken'
 
+# What polls it wants no other program; and one that is stopped before it is ready says nothing of its own insides.
+mkdir "$work/bin"
+printf '#!/bin/sh\nexit 127\n' >"$work/bin/curl"
+chmod 755 "$work/bin/curl"
+env PATH="$work/bin:$PATH" TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/other-data" setsid "$root/scripts/run" "$build" >"$work/other" 2>&1 &
+other=$!
+wait_for 20 grep -q '^telemed: ready' "$work/other"
+ok 'is ready without curl'
+kill -TERM $other
+wait $other
+printf '#!/bin/sh\n[ "$1" = -tt ] || exec tail -f /dev/null\n' >"$work/bin/lighttpd"
+chmod 755 "$work/bin/lighttpd"
+env PATH="$work/bin:$PATH" TELEMED_PORT="$(free_port)" TELEMED_DATA_DIR="$work/other-data" setsid "$root/scripts/run" "$build" >"$work/other" 2>&1 &
+other=$!
+has() { pgrep -s $other -x "$1" >/dev/null; }
+wait_for 20 has tail && wait_for 20 has sleep # between two looks at whether it is ready
+kill -TERM $other
+wait $other
+detail=$(cat "$work/other")
+[[ $detail != *wait_until_ready* ]]
+ok 'says nothing of its own insides when it is stopped early'
+
 # A start that fails leaves nothing behind that would be in the way of the next.
 mkdir -p "$work/damaged"
 head -c 8192 /dev/urandom >"$work/damaged/telemed.db"

@@ -90,15 +90,17 @@ async def test_what_waits_for_the_database_is_bounded(stack):
     await p.barrier()
 
 
-async def test_what_one_user_has_waiting_does_not_take_the_room_of_others(stack):
+@pytest.mark.parametrize("what", ["chat", "token_refresh"])
+async def test_what_one_user_has_waiting_does_not_take_the_room_of_others(stack, what):
     p, d = await both(stack)
+    members = {"chat": dict(to=NOBODY, message="x"), "token_refresh": dict(token=p.user.token)}[what]
     deadline = time.monotonic() + PATIENCE
     with Writer(stack):
         for turn in range(1000):  # as above
             await d.send("set_status", id=f"status {turn}", status="BUSY")
             for i in range(MANY):
-                await p.send("chat", to=NOBODY, id=f"{turn} {i}", message="x")
-            full = (await p.answer(f"{turn} {MANY - 1}"))["code"] == "unavailable"
+                await p.send(what, id=f"{turn} {i}", **members)
+            full = (await p.answer(f"{turn} {MANY - 1}")).get("code") == "unavailable"
             await d.send("chat", to=NOBODY, id=f"{turn} other", message="x")
             assert (await d.answer(f"{turn} other"))["code"] == "not_found"
             if full:

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conn_db.h"
+#include "dispatch.h"
 #include "fuzz.h"
 #include "relay.h"
 #include "strict.h"
@@ -32,10 +33,7 @@ enum { SOCKETS_MAX = 24, TEXT_MAX_BYTES = 1 << 17 };
 struct lws {
 	struct connection *conn; /* NULL: not in use */
 	struct buf said;	 /* of the message that is on its way */
-	size_t left;		 /* of the frame */
-	bool final;
-	bool binary;
-	bool partial; /* its socket is full */
+	bool partial;		 /* its socket is full */
 	bool fails;
 	bool wants; /* to be called when it can be written to */
 	bool killed;
@@ -65,7 +63,7 @@ our_wall_ms(void)
 	return INT64_C(1800000000000) + now_ms;
 }
 
-/* libwebsockets, as conn.c uses it. */
+/* libwebsockets, as wire.c uses it. */
 
 int
 lws_write(struct lws *wsi, unsigned char *text, size_t len, enum lws_write_protocol protocol)
@@ -122,24 +120,6 @@ int
 lws_partial_buffered(struct lws *wsi)
 {
 	return wsi->partial;
-}
-
-size_t
-lws_remaining_packet_payload(struct lws *wsi)
-{
-	return wsi->left;
-}
-
-int
-lws_frame_is_binary(struct lws *wsi)
-{
-	return wsi->binary;
-}
-
-int
-lws_is_final_fragment(struct lws *wsi)
-{
-	return wsi->final;
 }
 
 /* The loop. */
@@ -231,7 +211,7 @@ on_message(void *context, struct connection *c, const char *text, size_t len, in
 		wsi++;
 	MUST(len <= MESSAGE_BYTES_MAX && len == wsi->said.len);
 	MUST(len == 0 || memcmp(text, wsi->said.data, len) == 0);
-	relay_conn_events.message(context, c, text, len, since_us);
+	dispatch_events.message(context, c, text, len, since_us);
 }
 
 /* TEXT with tokens in it. */
@@ -265,6 +245,7 @@ repeat(struct buf *b)
 static void
 receive(struct lws *wsi, char what, const char *text, size_t len)
 {
+	struct piece p = { .left = what == 'p' ? 1000 : what == 'P' ? 70000 : 0 };
 	struct buf b;
 	char *exact;
 
@@ -274,11 +255,12 @@ receive(struct lws *wsi, char what, const char *text, size_t len)
 	if (wsi->said.len + b.len <= TEXT_MAX_BYTES)
 		buf_add(&wsi->said, b.data, b.len);
 	exact = fuzz_bytes(b.data, b.len);
-	wsi->binary = what == 'b';
-	wsi->final = what != 'f' && what != 'R';
-	wsi->left = what == 'p' ? 1000 : what == 'P' ? 70000 : 0;
-	conn_received(wsi->conn, exact, b.len, now_ms * 1000);
-	if (wsi->final && wsi->left == 0)
+	p.data = exact;
+	p.len = b.len;
+	p.binary = what == 'b';
+	p.final = what != 'f' && what != 'R';
+	conn_received(wsi->conn, &p, now_ms * 1000);
+	if (piece_is_last(&p))
 		buf_fini(&wsi->said);
 	free(exact);
 	buf_fini(&b);
@@ -401,7 +383,7 @@ begin(enum visibility visibility)
 		.user_connections = USER_CONNECTIONS_MAX,
 		.list_interval_ms = 100,
 		.list_fresh_max = 3 };
-	struct conn_events events = relay_conn_events;
+	struct conn_events events = dispatch_events;
 
 	now_ms = 1000;
 	due_ms = INT64_MAX;

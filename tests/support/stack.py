@@ -121,9 +121,11 @@ class Stack:
         return (Path(self.dir.name) / "log").read_text(errors="replace")
 
     def pids(self, program):
-        """The processes of PROGRAM, the oldest first."""
-        got = subprocess.run(["pgrep", "-s", str(self.process.pid), "-x", program], capture_output=True, text=True)
-        return [int(p) for p in got.stdout.split()]
+        """The processes of PROGRAM, the one that has started the others first. (A lower number may be younger: they begin anew.)"""
+        got = subprocess.run(["ps", "-o", "pid=,ppid=,comm=", "-s", str(self.process.pid)], capture_output=True, text=True)
+        rows = [line.split(None, 2) for line in got.stdout.splitlines()]
+        parent = {int(pid): int(ppid) for pid, ppid, name in rows if name == program}
+        return sorted(parent, key=lambda pid: parent[pid] in parent)
 
     def kill(self, program, sig=signal.SIGKILL):
         """Returns when it is gone; it is started again."""

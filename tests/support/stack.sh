@@ -160,8 +160,11 @@ as() {
 # db SQL: run by the sqlite3 shell on the stack's database.
 db() { sqlite3 -cmd '.timeout 10000' "$work/data/telemed.db" "$1"; }
 
-# program_pids NAME: its processes in this stack, the oldest first.
-program_pids() { pgrep -s "$stack_pid" -x "$1"; }
+# program_pids NAME: its processes in this stack, the one that has started the others first.
+program_pids() {
+	ps -o pid=,ppid=,comm= -s "$stack_pid" | awk -v name="$1" '$3 == name { parent[$1] = $2 }
+		END { for (p in parent) if (!(parent[p] in parent)) print p; for (p in parent) if (parent[p] in parent) print p }'
+}
 
 # cpu_ticks NAME: the processor time that its processes in this stack have used.
 cpu_ticks() {
