@@ -26,27 +26,23 @@ to_ringing(struct hub *h, struct call *call)
 static void
 to_active(struct hub *h, struct call *call)
 {
+	struct leg *callee = &call->callee;
 	const struct conn *answerer = conn_find(h, call->answerer.conn);
-	bool lost = answerer == NULL;
 
-	/* If the one that answered is gone, the newest has most likely come in its place. */
-	for (const struct conn *c = call->callee.user->conns; lost && c != NULL; c = c->next)
-		answerer = c;
 	timer_disarm(h, &call->timer);
 	timer_init(&call->timer, TIMER_CALL_MAX, call);
 	timer_arm(h, &call->timer, h->settings.call_max_ms);
-	for (const struct conn *c = call->callee.user->conns; c != NULL; c = c->next) {
+	for (const struct conn *c = callee->user->conns; c != NULL; c = c->next) {
 		if (c != answerer)
 			send_frame(h, c->id,
-			    frame_call_end(
-				call->callee.user->id, call->id, CALL_ANSWERED_ELSEWHERE));
+			    frame_call_end(callee->user->id, call->id, CALL_ANSWERED_ELSEWHERE));
 	}
-	mail_clear(&call->callee.mail); /* the answerer has had it, as it came */
-	if (answerer == NULL)
-		timer_arm(h, &call->callee.absent_timer, h->settings.call_grace_ms);
+	mail_clear(&callee->mail); /* the answerer has had it, as it came */
+	if (answerer == NULL)	   /* gone meanwhile: her others have not asked for the call */
+		timer_arm(h, &callee->absent_timer, h->settings.call_grace_ms);
 	else
-		call->callee.conn = answerer->id;
-	if (!lost && call->answerer.id[0] != '\0')
+		callee->conn = answerer->id;
+	if (answerer != NULL && call->answerer.id[0] != '\0')
 		send_frame(h, answerer->id, frame_ack_call(call->answerer.id, call->id));
 	if (call->caller.conn.v != 0) {
 		mail_send(h, &call->caller.mail, call->caller.conn);

@@ -175,15 +175,31 @@ run_timer(struct hub *h, struct timer *t)
 	}
 }
 
+/* The one that is due first; NULL: there is none. */
+static struct timer *
+first_timer(const struct hub *h)
+{
+	struct timer *first = NULL;
+
+	for (unsigned kind = 0; kind < TIMER__COUNT; kind++) {
+		struct timer *t = h->timers[kind];
+
+		if (t != NULL && (first == NULL || t->due_ms < first->due_ms))
+			first = t;
+	}
+	return first;
+}
+
+/* In order of time: after a stall, too, what has become of a call is what was due first. */
 static void
 run_timers(struct hub *h)
 {
-	for (unsigned kind = 0; kind < TIMER__COUNT; kind++) {
-		while (h->timers[kind] != NULL && h->timers[kind]->due_ms <= h->now_ms) {
-			if (h->fx->count > EFFECTS_MAX - EFFECTS_ROOM)
-				return; /* hub_deadline() says that there is more */
-			run_timer(h, h->timers[kind]);
-		}
+	struct timer *t;
+
+	while ((t = first_timer(h)) != NULL && t->due_ms <= h->now_ms) {
+		if (h->fx->count > EFFECTS_MAX - EFFECTS_ROOM)
+			return; /* hub_deadline() says that there is more */
+		run_timer(h, t);
 	}
 }
 
@@ -201,13 +217,10 @@ announce_list(struct hub *h)
 int64_t
 hub_deadline(const struct hub *h)
 {
-	int64_t due = h->list_due ? h->list_next_ms : INT64_MAX;
+	const struct timer *t = first_timer(h);
+	int64_t due = t == NULL ? INT64_MAX : t->due_ms;
 
-	for (unsigned kind = 0; kind < TIMER__COUNT; kind++) {
-		if (h->timers[kind] != NULL && h->timers[kind]->due_ms < due)
-			due = h->timers[kind]->due_ms;
-	}
-	return due;
+	return h->list_due && h->list_next_ms < due ? h->list_next_ms : due;
 }
 
 /* What needs a call is answered by its own handler: a pending doctor has none. */

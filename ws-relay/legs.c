@@ -255,13 +255,21 @@ calls_resume(struct hub *h, struct conn *c, const struct message *m)
 	}
 }
 
+/* Is C the connection of CALL on its side, or about to be? */
+static bool
+has_call(const struct call *call, const struct conn *c)
+{
+	if (call->storing == CALL_ACTIVE && conn_same(call->answerer.conn, c->id))
+		return true;
+	return conn_same(call->caller.conn, c->id) || conn_same(call->callee.conn, c->id);
+}
+
 void
 calls_revoked(struct hub *h, struct conn *c)
 {
 	struct call *call = c->user->call;
 
-	if (call != NULL &&
-	    (conn_same(call->caller.conn, c->id) || conn_same(call->callee.conn, c->id)))
+	if (call != NULL && has_call(call, c))
 		call_want_end(h, call, CALL_REVOKED, c->user->id);
 }
 

@@ -1,26 +1,11 @@
 """The relay while the database cannot take anything: what is to be stored is refused, and what only waits is bounded."""
 
-import sqlite3
 import time
 
 import pytest
-from stack import NOBODY, PATIENCE, Stack, both, ring
+from stack import NOBODY, PATIENCE, Stack, Writer, both, ring
 
 MANY = 1100  # more than PARKED_MAX and PARKED_USER_MAX
-
-
-class Writer:
-    """`with Writer(stack):` somebody else's transaction."""
-
-    def __init__(self, stack):
-        self.db = sqlite3.connect(stack.data / "telemed.db", timeout=PATIENCE, isolation_level=None)
-
-    def __enter__(self):
-        self.db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, *_):
-        self.db.execute("ROLLBACK")
-        self.db.close()
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ const char *const rules[RULE__COUNT] = {
 	[RULE_PRESENCE] = "who puts the changes together knows the newest list",
 	[RULE_CALL_STATE] = "call_state is true, and comes at every change",
 	[RULE_RESUME] = "a call is on the connection that has it, and moves by call_resume",
+	[RULE_ASKED] = "a call that is answered is on connections that have asked for it",
 	[RULE_FAREWELL] = "a call that a restart has ended is told once to who comes back",
 	[RULE_ICE] = "who is told of a call is told of its servers, with credentials of her own",
 	[RULE_UNSEEN] =

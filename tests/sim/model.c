@@ -170,6 +170,7 @@ pass_time(struct world *w)
 		if (p->present && p->clients == 0 &&
 		    w->now_ms - p->gone_ms >= w->settings.presence_grace_ms) {
 			p->present = false;
+			p->leaves = true;
 			p->chosen = STATUS_OFFLINE;
 		}
 		if (w->now_ms - p->farewell_ms >= w->settings.call_grace_ms)
@@ -240,7 +241,7 @@ model_persist(struct world *w, const struct persist *p)
 	case PERSIST_ABSENT:
 		u->writes++;
 		u->unsaved = false;
-		if (u->present != (p->kind == PERSIST_PRESENT))
+		if (p->kind == PERSIST_PRESENT ? !u->present && !u->leaves : u->present)
 			broken(w, RULE_STORE, "%d is stored as present: %d", (int)p->user.v,
 			    p->kind == PERSIST_PRESENT);
 		break;
@@ -289,4 +290,6 @@ model_done(struct world *w)
 	}
 	for (unsigned i = 0; i < CLIENTS_MAX; i++)
 		w->client[i].states = 0;
+	for (unsigned i = 0; i < w->people; i++)
+		w->person[i].leaves = false;
 }

@@ -24,6 +24,17 @@ check_leg(struct world *w, const struct leg *leg)
 		broken(w, RULE_MEMORY, "a call is on #%u, which is gone", (unsigned)leg->conn.v);
 }
 
+/* Of a call that was answered: nobody has it who has not come, or done anything, for it. */
+static void
+check_asked(struct world *w, const struct talk *t, const struct leg *leg)
+{
+	const struct client *c = client_find(w, leg->conn);
+
+	if (t->state == CALL_ACTIVE && c != NULL && c->asked != t->serial)
+		broken(w, RULE_ASKED, "call %s is on #%u, which has not asked for it", t->id,
+		    (unsigned)c->id.v);
+}
+
 static void
 check_place(struct world *w, const struct member *m)
 {
@@ -33,6 +44,7 @@ check_place(struct world *w, const struct member *m)
 
 	if (t == NULL)
 		return; /* another rule's */
+	check_asked(w, t, leg);
 	right = t->on[talk_side(t, person_of(w, m->id))];
 	if (leg->conn.v != right.v)
 		broken(w, RULE_RESUME, "call %s is on #%u and not on #%u", t->id,

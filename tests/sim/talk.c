@@ -66,18 +66,6 @@ talk_new(struct world *w, struct person *caller, struct person *callee, const ch
 	return t;
 }
 
-static struct conn_id
-newest_client(const struct world *w, const struct person *p)
-{
-	struct conn_id newest = { 0 };
-
-	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
-		if (w->client[i].user == p && w->client[i].id.v > newest.v)
-			newest = w->client[i].id;
-	}
-	return newest;
-}
-
 static void
 talk_set_state(struct world *w, struct talk *t, enum call_state state)
 {
@@ -85,9 +73,8 @@ talk_set_state(struct world *w, struct talk *t, enum call_state state)
 
 	t->state = state;
 	t->state_ms = t->party_ms[side] = w->now_ms;
-	if (side == 1)
-		t->on[1] = client_find(w, t->answerer) != NULL ? t->answerer
-							       : newest_client(w, t->party[1]);
+	if (side == 1 && client_find(w, t->answerer) != NULL)
+		t->on[1] = t->answerer;
 	t->missing[side] = t->on[side].v == 0;
 	t->states_due++;
 	/* What came while it rang has gone to all of the callee's clients. */
@@ -158,12 +145,13 @@ attach(struct talk *t, int side, struct conn_id conn)
 /* A call is on one connection of each party. Where that is lost, the newest that has come since has
  * it, or the next that comes or acts for it. One of telemed.v1 has to ask for it. */
 void
-talk_connected(struct talk *t, int side, const struct client *c)
+talk_connected(struct talk *t, int side, struct client *c)
 {
 	if (side == 1 && t->state != CALL_ACTIVE)
 		return; /* it rings, at most */
 	if (c->v1)
 		return;
+	c->asked = t->serial;
 	if (t->on[side].v == 0)
 		attach(t, side, c->id);
 	else
@@ -192,6 +180,8 @@ talk_revoked(struct talk *t, struct conn_id conn)
 {
 	for (int side = 0; side < 2; side++)
 		t->revoked[side] = t->revoked[side] || conn_same(t->on[side], conn);
+	if (t->storing == CALL_ACTIVE && conn_same(t->answerer, conn))
+		t->revoked[1] = true;
 }
 
 void
@@ -253,6 +243,7 @@ come_back(struct world *w, struct talk *t, const struct said *s)
 	int side = talk_side(t, s->from);
 
 	attach(t, side, s->conn);
+	c->asked = t->serial;
 	c->heard_end = c->heard_elsewhere = 0;
 	if (t->state != CALL_NONE)
 		c->rung = t->serial;
@@ -381,6 +372,14 @@ talk_ends_by(const struct talk *t, enum call_reason reason, int side)
 	}
 }
 
+/* Was the caller gone for the whole grace before the ring's end? */
+static bool
+caller_left_first(const struct world *w, const struct talk *t)
+{
+	return t->absent[0] && t->party_ms[0] + w->settings.call_grace_ms <
+				   t->state_ms + w->settings.ring_timeout_ms;
+}
+
 static bool
 reason_is_true(const struct world *w, const struct talk *t, enum call_reason reason)
 {
@@ -396,7 +395,7 @@ reason_is_true(const struct world *w, const struct talk *t, enum call_reason rea
 	case CALL_REJECTED:
 		return rings;
 	case CALL_NO_ANSWER:
-		return rings && age_ms >= w->settings.ring_timeout_ms;
+		return rings && age_ms >= w->settings.ring_timeout_ms && !caller_left_first(w, t);
 	case CALL_MAX_DURATION:
 		return !rings && age_ms >= w->settings.call_max_ms;
 	case CALL_SERVER_RESTART:
@@ -433,6 +432,7 @@ talk_start(struct world *w, const struct persist *p)
 	t->storing = CALL_RINGING;
 	t->seq = p->seq;
 	t->on[0] = s->conn;
+	client_find(w, s->conn)->asked = t->serial;
 	s->serial = t->serial;
 }
 
@@ -450,8 +450,10 @@ talk_move(struct world *w, const struct persist *p)
 	if (to == CALL_ACTIVE &&
 	    (t->state != CALL_RINGING || w->current == NULL || w->current->from != t->party[1]))
 		broken(w, RULE_THIRD_PARTY, "call %s is answered, and not by its callee", t->id);
-	if (to == CALL_ACTIVE && w->current != NULL)
+	if (to == CALL_ACTIVE && w->current != NULL) {
 		t->answerer = w->current->conn;
+		client_find(w, t->answerer)->asked = t->serial;
+	}
 	if (to == CALL_ENDED && !reason_is_true(w, t, p->reason))
 		broken(w, RULE_REASON, "call %s ends as %s", t->id, call_reason_name(p->reason));
 	t->storing = to;

@@ -64,6 +64,7 @@ enum rule {
 	RULE_PRESENCE,
 	RULE_CALL_STATE,
 	RULE_RESUME,
+	RULE_ASKED,
 	RULE_FAREWELL,
 	RULE_ICE,
 	RULE_UNSEEN,
@@ -126,6 +127,7 @@ struct person {
 	int64_t gone_ms; /* when the last client went */
 	unsigned writes; /* of presence, on their way to the store */
 	bool unsaved;	 /* one has failed, and must be tried again */
+	bool leaves;	 /* in the step that runs, in which it may have been tried before that */
 	struct talk *talk;
 	char farewell[CALL_ID_MAX + 1]; /* the call that a restart has ended without her; "": none
 					 */
@@ -151,11 +153,13 @@ struct client {
 	unsigned states;		/* call_state messages in the step */
 	bool farewell_state;		/* of v1: it was told how that call stands now */
 	char farewell[CALL_ID_MAX + 1]; /* the call whose end it is to be told on connecting */
-	unsigned rung;			/* the serial of the call that it was told of; 0: none */
-	unsigned heard_end;		/* the serial of the last call whose end it was told */
-	unsigned heard_elsewhere;	/* the same, that it goes on on another */
-	unsigned rung_at;		/* signals that had come before its incoming_call */
-	unsigned taken; /* the first signal of that call that it has not been sent */
+	unsigned asked; /* the serial of the call that it has come for, answered, taken up or acted
+			   for; of the callee's, no earlier than the answer */
+	unsigned rung;	/* the serial of the call that it was told of; 0: none */
+	unsigned heard_end;	  /* the serial of the last call whose end it was told */
+	unsigned heard_elsewhere; /* the same, that it goes on on another */
+	unsigned rung_at;	  /* signals that had come before its incoming_call */
+	unsigned taken;		  /* the first signal of that call that it has not been sent */
 };
 
 /* A message that a client has sent. */
@@ -350,7 +354,7 @@ enum status person_shown(const struct person *p);
 /* talk.c: what an event, a write, a refusal or time makes true of a call. */
 struct talk *talk_find(struct world *w, unsigned serial); /* NULL: it is over */
 void talk_restored(struct world *w, const struct live_call *c);
-void talk_connected(struct talk *t, int side, const struct client *c);
+void talk_connected(struct talk *t, int side, struct client *c);
 void talk_lost(const struct world *w, struct talk *t, int side, struct conn_id conn);
 void talk_revoked(struct talk *t, struct conn_id conn);
 void talk_barred(struct talk *t, const struct person *p); /* she is disabled */
