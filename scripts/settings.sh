@@ -80,15 +80,23 @@ with_secrets() {
 	exec "$@"
 }
 
+# attempt WHAT COMMAND...: where the command fails the start ends with WHAT, and the last of the command's own words.
+attempt() {
+	local what=$1 why
+	shift
+	why=$("$@" 2>&1 >/dev/null) || fail "$permanent" "$what${why:+: ${why##*: }}."
+}
+
 # Makes what lacks in the data directory: folders, and the secret that signs tokens, 32 random bytes, whole under another name
 # first. The last is never a newline, which an editor might take away.
+random_to() { head -c 32 /dev/urandom >"$1"; }
 prepare_data() {
-	mkdir -p -- "$TELEMED_DATA_DIR/run" "$TELEMED_DATA_DIR/log" || fail "$permanent" "TELEMED_DATA_DIR cannot be made."
+	attempt "TELEMED_DATA_DIR cannot be made" mkdir -p -- "$TELEMED_DATA_DIR/run" "$TELEMED_DATA_DIR/log"
 	TELEMED_DATA_DIR=$(realpath -- "$TELEMED_DATA_DIR")
 	[ -z "$(setting TELEMED_JWT_SECRET)$(setting TELEMED_JWT_SECRET_FILE)" ] && [ ! -s "$TELEMED_DATA_DIR/secret" ] || return 0
 	while :; do
-		head -c 32 /dev/urandom >"$TELEMED_DATA_DIR/secret.new" || fail "$permanent" "TELEMED_DATA_DIR cannot be written to."
+		attempt "TELEMED_DATA_DIR cannot be written to" random_to "$TELEMED_DATA_DIR/secret.new"
 		[ "$(tail -c 1 "$TELEMED_DATA_DIR/secret.new" | od -An -tx1)" = " 0a" ] || break
 	done
-	mv -- "$TELEMED_DATA_DIR/secret.new" "$TELEMED_DATA_DIR/secret" || fail "$permanent" "TELEMED_DATA_DIR cannot be written to."
+	attempt "TELEMED_DATA_DIR cannot be written to" mv -- "$TELEMED_DATA_DIR/secret.new" "$TELEMED_DATA_DIR/secret"
 }

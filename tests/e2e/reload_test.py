@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import websockets
 from stack import PATIENCE, ROOT, Stack, call, wait_until
 from wire import Wire, head
 
@@ -206,6 +207,23 @@ def test_lighttpd_opens_its_log_again(stack):
     stack.reload()
     wait_until(lambda: stack.rest("GET", "/livez")[0] == 200 and access.exists() and '"path":"/livez"' in access.read_text(),
                "a new access log")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+async def test_lighttpd_restarts_itself_and_serves_on(workers):
+    """What SIGUSR1 to lighttpd does, or lighttpd of its own accord: WebSockets come back, and what it logs is still without a query."""
+    with Stack(TELEMED_HTTP_WORKERS=workers) as stack:
+        p, lighttpd = await stack.patient().connect(), stack.pids("lighttpd")[0]
+        for times in (1, 2):
+            os.kill(lighttpd, signal.SIGUSR1)
+            await p.closed()
+            p = await p.user.reconnect()
+            assert stack.rest("GET", "/livez")[0] == 200 and stack.pids("lighttpd")[0] == lighttpd
+        (stack.data / "run/relay.sock").unlink()
+        with pytest.raises(websockets.InvalidStatusCode):
+            await p.user.open()
+        wait_until(lambda: "/ws?[redacted]" in stack.log_text(), "lighttpd to complain")
+        assert p.user.token not in stack.log_text() and "lighttpd ended" not in stack.log_text()
 
 
 def test_requests_that_run_are_finished():

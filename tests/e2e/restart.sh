@@ -92,5 +92,7 @@ wait_for 60 waits
 session=$stack_pid
 stack_stop
 ok 'ends with 0 while one waits'
+! grep Terminated "$work/stack.err"
+ok 'and says nothing of its own insides'
 wait_for 10 all_gone "$session"
 ok 'and leaves no process behind then, either'

@@ -227,15 +227,17 @@ def test_workers_that_may_not_accept(tmp_path, error):
 
 @pytest.mark.parametrize("hours", [1, 24, -1, -24])
 async def test_a_clock_that_jumps(hours):
-    """What waits goes by the time that passes; tokens end by the clock, and nothing else does."""
+    """What waits goes by the time that passes; tokens end by the clock, and nothing else does, lighttpd and its WebSockets neither."""
     with ShimmedStack(TELEMED_CALL_GRACE=60, TELEMED_RING_TIMEOUT=60, TELEMED_PRESENCE_GRACE=60, TELEMED_AUTH_RATE=30) as stack:
         p, d = await stack.patient().connect(), await stack.doctor().connect()
         q, e, gone = await stack.patient().connect(), await stack.doctor().connect(), await stack.doctor().connect()
         await call(p, d)
         await ring(q, e, "c2")
         await gone.drop()
+        lighttpd = stack.pids("lighttpd")
         for shim in stack.shims.values():
             shim.set_clock(hours * 3600)
+        wait_until(lambda: "clock jumped" in stack.log_text(), "lighttpd to have seen it")
         if hours == 24:  # past the end of every token
             assert [await c.closed(60) for c in (p, d, q, e)] == [4100] * 4
             assert stack.rest("GET", "/doctors", token=p.user.token)[0] == 401
@@ -244,7 +246,7 @@ async def test_a_clock_that_jumps(hours):
                 shim.set_clock(0)
             p, d, q, e = [await c.user.connect() for c in (p, d, q, e)]
         else:
-            await asyncio.sleep(3)
+            await asyncio.sleep(10)  # left to itself lighttpd restarts five seconds after it has seen it
             assert all(not c.reader.done() for c in (p, d, q, e))
         assert stack.sql("SELECT status FROM user WHERE id = ?", gone.user.id) == [("ONLINE",)] and len(stack.live_calls()) == 2
         await d.send("call_end", callId="c1")
@@ -254,6 +256,7 @@ async def test_a_clock_that_jumps(hours):
         await q.send("call_end", callId="c2")
         assert (await e.wait("call_end", lambda m: m["data"]["callId"] == "c2"))["data"]["reason"] == "hangup"
         assert stack.live_calls() == []
+        assert stack.pids("lighttpd") == lighttpd and "graceful" not in stack.log_text()
         # The rate goes by the clock; set back, it refuses for no longer than it ever does.
         new = {"name": "n", "email": "new@example.org", "password": "password", "role": "PATIENT"}
         wait_until(lambda: stack.rest("POST", "/auth/register", new)[0] == 201, "a registration")

@@ -49,7 +49,7 @@ class Shim:
 
 
 class ShimmedStack(Stack):
-    """fcgi-api and ws-relay are run with a shim each: shims[PROGRAM]."""
+    """The three programs are run with a shim each: shims[PROGRAM]."""
 
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -57,12 +57,20 @@ class ShimmedStack(Stack):
         self.shims = {}
         self.build = base / "build"
         for program in ("fcgi-api", "ws-relay"):
-            (self.build / program).mkdir(parents=True)
-            wrapper = self.build / program / program
-            self.shims[program] = Shim(base / f"{program}.shim")
-            variables = " ".join(f"{name}='{value}'" for name, value in self.shims[program].env().items())
-            wrapper.write_text(f"#!/bin/sh\n{variables} exec {BUILD / program / program} \"$@\"\n")
-            wrapper.chmod(0o755)
+            self.wrap(BUILD / program / program, self.build / program)
+        path = os.environ["PATH"]
+        self.wrap(shutil.which("lighttpd", path=path + ":/usr/sbin"), base / "bin")
+        self.settings["PATH"] = f"{base / 'bin'}:{path}"
+
+    def wrap(self, real, folder):
+        """FOLDER is where the program is looked for."""
+        program = Path(real).name
+        folder.mkdir(parents=True)
+        self.shims[program] = Shim(folder.parent / f"{program}.shim")
+        variables = " ".join(f"{name}='{value}'" for name, value in self.shims[program].env().items())
+        wrapper = folder / program
+        wrapper.write_text(f"#!/bin/sh\n{variables} exec {real} \"$@\"\n")
+        wrapper.chmod(0o755)
 
 
 class Strace:
