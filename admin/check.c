@@ -7,6 +7,7 @@
 
 #include "admin.h"
 #include "audit/audit_files.h"
+#include "base/address.h"
 #include "domain/user.h"
 #include "pem.h"
 
@@ -81,14 +82,30 @@ check_secrets(struct checking *c, const struct config *config)
 		check_file_of(c, "second secret", config, config->second_file, "secret.second");
 }
 
+/* Do others than this machine reach it, and not through a proxy? */
+static bool
+is_in_the_open(const struct config *config)
+{
+	struct address bind;
+
+	return address_read(config->bind, &bind) && !address_is_loopback(&bind) &&
+	       config->trusted_proxy[0] == '\0';
+}
+
 /* lighttpd's key and certificate. */
 static void
 check_tls(struct checking *c, const struct config *config)
 {
 	int days = 0;
 
-	if (config->tls_pem[0] == '\0')
+	if (config->tls_pem[0] == '\0') {
+		if (is_in_the_open(config))
+			say(c, "tls", IS_NOTED,
+			    "Other machines reach it without TLS: a clinic wants TELEMED_TLS_PEM.");
 		return;
+	}
+	if (config->tls_port == config->port)
+		say(c, "tls port", IS_WRONG, "TELEMED_TLS_PORT must be another than TELEMED_PORT.");
 	switch (pem_look(config->tls_pem, &days)) {
 	case PEM_UNREADABLE:
 		say(c, "tls", IS_WRONG, "TELEMED_TLS_PEM must name a file that can be read.");

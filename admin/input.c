@@ -8,12 +8,14 @@
 
 #include "base/str.h"
 
-static volatile sig_atomic_t stopped_by;
+static struct termios seen; /* the terminal, as it was before a password was asked for */
 
+/* Whenever it comes: the terminal is as it was, and then the signal takes effect. */
 static void
 on_stop(int sig)
 {
-	stopped_by = sig;
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &seen);
+	raise(sig);
 }
 
 bool
@@ -46,14 +48,13 @@ read_line(char *out, size_t size)
 }
 
 /* Without echo, from before the prompt on: what was typed ahead is thrown away. A signal must not
- * leave the terminal so: it takes effect when that is undone. */
+ * leave the terminal so. */
 static enum err
 read_unseen(const char *prompt, char *out, size_t size)
 {
 	static const int stops[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	const struct sigaction catch = { .sa_handler = on_stop };
+	const struct sigaction catch = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
 	struct sigaction before[COUNT_OF(stops)];
-	struct termios seen;
 	struct termios unseen;
 	enum err e;
 
@@ -61,9 +62,11 @@ read_unseen(const char *prompt, char *out, size_t size)
 		return ERR_SYSTEM;
 	unseen = seen;
 	unseen.c_lflag &= ~(tcflag_t)ECHO;
-	stopped_by = 0;
-	for (size_t i = 0; i < COUNT_OF(stops); i++)
-		sigaction(stops[i], &catch, &before[i]);
+	for (size_t i = 0; i < COUNT_OF(stops); i++) {
+		sigaction(stops[i], NULL, &before[i]);
+		if (before[i].sa_handler != SIG_IGN)
+			sigaction(stops[i], &catch, NULL);
+	}
 	e = tcsetattr(STDIN_FILENO, TCSAFLUSH, &unseen) == 0 ? ERR_OK : ERR_SYSTEM;
 	fprintf(stderr, "%s: ", prompt);
 	if (e == ERR_OK)
@@ -72,8 +75,6 @@ read_unseen(const char *prompt, char *out, size_t size)
 	for (size_t i = 0; i < COUNT_OF(stops); i++)
 		sigaction(stops[i], &before[i], NULL);
 	fputc('\n', stderr);
-	if (stopped_by != 0)
-		raise(stopped_by);
 	return e;
 }
 

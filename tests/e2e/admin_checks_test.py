@@ -66,12 +66,16 @@ def test_config_check_of_a_running_telemed(stack):
     assert {outcome for _, outcome in quiet} == {"ok"}
     code, out, _ = stack.admin("config", "check")
     assert code == 0 and "TELEMED_VISIBILITY=scoped" in out and SECRET not in out
+    for bind, proxy, noted in (("0.0.0.0", "", True), ("::", "", True), ("0.0.0.0", "203.0.113.7", False), ("127.0.0.2", "", False),
+                               ("::1", "", False)):
+        assert (("tls", "note") in findings(stack, TELEMED_BIND=bind, TELEMED_TRUSTED_PROXY=proxy)) == noted, bind
 
 
 @pytest.mark.parametrize("what,settings", [
     ("settings", {"TELEMED_VISIBILITY": "most"}), ("settings", {"TELEMED_VISIBILTY": "all"}), ("settings", {"TELEMED_DATA_DIR": "x" * 1020}),
     ("secret", {"TELEMED_JWT_SECRET": "short"}), ("secret", {"TELEMED_JWT_SECRET": "", "TELEMED_JWT_SECRET_FILE": "/nonexistent"}),
-    ("audit key", {"TELEMED_AUDIT_KEY_FILE": "/nonexistent"}), ("settings", {"TELEMED_TURN_URLS": "turn:turn.example"})])
+    ("audit key", {"TELEMED_AUDIT_KEY_FILE": "/nonexistent"}), ("settings", {"TELEMED_TURN_URLS": "turn:turn.example"}),
+    ("tls port", {"TELEMED_TLS_PEM": "/nonexistent", "TELEMED_TLS_PORT": "8080", "TELEMED_PORT": "8080"})])
 def test_config_check_says_what_is_wrong(stack, what, settings):
     got = findings(stack, 78, **settings)
     assert (what, "wrong") in got, got

@@ -165,19 +165,22 @@ def bad_bodies(stack, user):
 
 def statuses(stack, user):
     """Each is written, and told to everybody; as many at once as there are workers, and more wait."""
-    doctor = stack.doctor()
-    wires = [socket.create_connection(("127.0.0.1", stack.port), LONG) for _ in range(16)]
-    for n in itertools.count():
-        for i, wire in enumerate(wires):
-            body = json.dumps({"status": ("BUSY", "ONLINE")[(n + i) % 2]})
-            wire.sendall(f"POST /doctors/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {doctor.token}\r\n"
-                         f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        for wire in wires:
-            got = b""
-            while b"}}" not in got:
-                got += wire.recv(1 << 16)
-            assert got.startswith(b"HTTP/1.1 200 "), got
-            yield
+    token = stack.doctor().token  # made by this process, which counts the users
+
+    def pour():
+        wires = [socket.create_connection(("127.0.0.1", stack.port), LONG) for _ in range(16)]
+        for n in itertools.count():
+            for i, wire in enumerate(wires):
+                body = json.dumps({"status": ("BUSY", "ONLINE")[(n + i) % 2]})
+                wire.sendall(f"POST /doctors/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                             f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            for wire in wires:
+                got = b""
+                while b"}}" not in got:
+                    got += wire.recv(1 << 16)
+                assert got.startswith(b"HTTP/1.1 200 "), got
+                yield
+    return pour()
 
 
 FLOODS = [bad_messages, large_messages, too_large_messages, pings, crumbs, chats_to_all, a_slow_reader, many_connects, bad_handshakes,
