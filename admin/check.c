@@ -141,11 +141,20 @@ check_key(struct checking *c, const struct data_paths *p)
 		say(c, "audit key", IS_WRONG, store_audit_sentence(e));
 }
 
+/* Is something lost of what was written? Makes no file, so that without the lock's it is not looked
+ * at. */
+static bool
+has_lost(const struct data_paths *p)
+{
+	return access(p->store_lock, F_OK) == 0 && store_audit_compare(p->database, p->store_lock,
+						       p->audit_key, p->audit_head) == ERR_CONFLICT;
+}
+
 static void
 check_database(struct checking *c, const struct data_paths *p)
 {
 	struct store *s = NULL;
-	enum err e = store_open_reader(p->database, &s);
+	enum err e = has_lost(p) ? ERR_CONFLICT : store_open_reader(p->database, &s);
 
 	store_close(s);
 	if (e == ERR_OK)

@@ -133,9 +133,24 @@ find_command(int argc, char **argv, int *words)
 }
 
 static enum admin_exit
-open_store(struct admin *a, enum opening how)
+open_for_writing(struct admin *a, const struct data_paths *p)
 {
 	enum admin_exit code;
+	enum err e;
+
+	e = store_audit_compare(p->database, p->store_lock, p->audit_key, p->audit_head);
+	if (e == ERR_CONFLICT)
+		return complain(ADMIN_BROKEN, store_sentence(e));
+	if (e == ERR_OK)
+		e = store_open(p->database, p->store_lock, &a->store);
+	if ((code = complain_of_store(e)) != ADMIN_OK)
+		return code;
+	return complain_of_trail(store_audit_open(a->store, p->audit_key, p->audit_head));
+}
+
+static enum admin_exit
+open_store(struct admin *a, enum opening how)
+{
 	enum err e;
 
 	if (data_paths_find(a->config, &a->paths) != ERR_OK)
@@ -155,11 +170,7 @@ open_store(struct admin *a, enum opening how)
 			    "The database is of an older version: start telemed once.");
 		return complain_of_store(e);
 	}
-	code = complain_of_store(store_open(a->paths.database, a->paths.store_lock, &a->store));
-	if (code != ADMIN_OK)
-		return code;
-	e = store_audit_open(a->store, a->paths.audit_key, a->paths.audit_head);
-	return complain_of_trail(e);
+	return open_for_writing(a, &a->paths);
 }
 
 static bool

@@ -269,20 +269,6 @@ write_stamp(char out[STAMP_SIZE])
 	out[n] = '\0';
 }
 
-/* The log of the old database is to be taken away: what it holds goes into the database first,
- * where that is in order. */
-static void
-settle_old(const struct data_paths *p)
-{
-	struct store *old = NULL;
-
-	if (access(p->database, F_OK) != 0 ||
-	    store_open(p->database, p->store_lock, &old) != ERR_OK)
-		return;
-	(void)!store_empty_log(old); /* or it stays where it is, and is kept with the database */
-	store_close(old);
-}
-
 /* The old database, with its log, and the head get other names beside their own; nothing is taken
  * away before the new one can take their place. */
 static bool
@@ -292,7 +278,8 @@ keep_old(struct restoring *r)
 	char other[PATH_SIZE];
 	char stamp[STAMP_SIZE];
 
-	settle_old(p);
+	/* Its log is to be taken away. Where it is not in order it is kept with it. */
+	store_audit_settle(p->database, p->store_lock, p->audit_key, p->audit_head);
 	write_stamp(stamp);
 	return keep(p->database, "-wal", stamp, other) && keep(p->audit_head, "", stamp, other) &&
 	       keep(p->database, "", stamp, r->kept);

@@ -64,8 +64,11 @@ prepare_store(const struct data_paths *p)
 {
 	struct store *store = NULL;
 	enum err on_trail = ERR_OK;
-	enum err e = store_open(p->database, p->store_lock, &store);
+	enum err e;
 
+	e = store_audit_compare(p->database, p->store_lock, p->audit_key, p->audit_head);
+	if (e == ERR_OK)
+		e = store_open(p->database, p->store_lock, &store);
 	if (e == ERR_OK)
 		e = store_check(store);
 	if (e == ERR_OK)
@@ -117,6 +120,7 @@ run(struct config *c)
 	    F_STR("doctor_signup", config_signup_name(c)));
 	if (!pools_run(pools, 2, serve, reload, &program))
 		return complain(EXIT_TEMPORARY, "There is no memory, or no descriptor left.");
+	store_audit_settle(paths->database, paths->store_lock, paths->audit_key, paths->audit_head);
 	LOG0(LOG_INFO, "stopped");
 	return EXIT_SUCCESS;
 }

@@ -8,6 +8,7 @@
 enum err
 service_store(struct service *s)
 {
+	const struct data_paths *p = &s->paths;
 	enum err e;
 
 	if (s->store != NULL && !store_gone(s->store))
@@ -17,11 +18,14 @@ service_store(struct service *s)
 	s->doctors.etag[0] = '\0'; /* it was the other connection's */
 	/* It was made before there were workers. To make an empty one now would hide that it is
 	 * gone. */
-	if (access(s->paths.database, F_OK) != 0)
+	if (access(p->database, F_OK) != 0)
 		return ERR_SYSTEM;
-	if ((e = store_open(s->paths.database, s->paths.store_lock, &s->store)) != ERR_OK)
-		return e;
-	if (store_audit_open(s->store, s->paths.audit_key, s->paths.audit_head) != ERR_OK) {
+	e = store_audit_compare(p->database, p->store_lock, p->audit_key, p->audit_head);
+	if (e == ERR_OK)
+		e = store_open(p->database, p->store_lock, &s->store);
+	if (e != ERR_OK)
+		return e == ERR_CONFLICT ? ERR_SYSTEM : e;
+	if (store_audit_open(s->store, p->audit_key, p->audit_head) != ERR_OK) {
 		store_close(s->store);
 		s->store = NULL;
 		return ERR_SYSTEM; /* it was read at the start */

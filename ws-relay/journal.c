@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "metrics/metrics.h"
+#include "store/store_backup.h"
 #include "store/store_call.h"
 #include "store/store_session.h"
 #include "store/store_user.h"
@@ -332,6 +333,7 @@ journal_stop(struct journal *jl)
 	pthread_cond_signal(&jl->wanted);
 	pthread_mutex_unlock(&jl->mutex);
 	pthread_join(jl->thread, NULL);
+	(void)!store_empty_log(jl->store); /* or who ends last does it */
 }
 
 void

@@ -71,7 +71,8 @@ run(struct config *c)
 	default:
 		return complain(EXIT_TEMPORARY, "TELEMED_DATA_DIR/run cannot be written to.");
 	}
-	if ((e = store_open(p.database, p.store_lock, &store)) != ERR_OK)
+	e = store_audit_compare(p.database, p.store_lock, p.audit_key, p.audit_head);
+	if (e != ERR_OK || (e = store_open(p.database, p.store_lock, &store)) != ERR_OK)
 		return complain(
 		    store_is_hopeless(e) ? EXIT_PERMANENT : EXIT_TEMPORARY, store_sentence(e));
 	if ((e = store_audit_open(store, p.audit_key, p.audit_head)) != ERR_OK) {

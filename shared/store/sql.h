@@ -118,6 +118,18 @@ MUST_USE enum err sql_check(struct store *s, const char *pragma);
 /* Turns SQLite's RC into an outcome, and logs it where it is trouble. */
 enum err sql_outcome(struct store *s, int rc, const char *what);
 
+/* A store without a database, with the lock of the file at LOCK_PATH to be taken. The caller's, to
+ * store_close(). */
+MUST_USE enum err store_new(const char *lock_path, struct store **out);
+
+/* Is there nothing at PATH that SQLite takes for more than a new database? It would remove the log
+ * beside it. */
+bool store_is_empty(const char *path);
+
+/* Opens the database at PATH, of whatever version up to ours, to be read; changes nothing, and
+ * makes nothing. No other may write meanwhile. ERR_TOO_NEW, ERR_INVALID, ERR_SYSTEM. */
+MUST_USE enum err store_open_untouched(const char *path, struct store **out);
+
 /* Takes and frees the lock between processes. */
 MUST_USE enum err store_lock(struct store *s);
 void store_unlock(struct store *s);
@@ -138,5 +150,9 @@ void trail_free(struct trail *t);
 /* Is there a schema that migrate() can begin with? Writes nothing. ERR_TOO_NEW; ERR_INVALID: a
  * version that nobody gave out. */
 enum err migrate_check(struct store *s);
+
+/* After migrate_check(): are all tables, indexes and triggers (but the trail's) there that the
+ * migrations up to its version have made? Writes nothing. ERR_INVALID: one is not (logged). */
+enum err migrate_is_whole(struct store *s);
 enum err migrate(struct store *s);
 MUST_USE enum err migrate_version(struct store *s, int *out); /* of the file */

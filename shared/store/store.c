@@ -71,7 +71,7 @@ configure(struct store *s)
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (sqlite3_db_readonly(s->db, "main") != 0)
 		return sql_outcome(s, SQLITE_READONLY, "open");
-	if ((e = migrate_check(s)) != ERR_OK)
+	if ((e = migrate_check(s)) != ERR_OK || (e = migrate_is_whole(s)) != ERR_OK)
 		return e;
 	rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
 	return sql_outcome(s, rc, "open");
@@ -97,16 +97,41 @@ open_locked(struct store *s, const char *path)
 }
 
 enum err
-store_open(const char *path, const char *lock_path, struct store **out)
+store_new(const char *lock_path, struct store **out)
 {
 	struct store *s = calloc(1, sizeof(*s));
-	enum err e = ERR_SYSTEM;
 
 	if (s == NULL)
-		return e;
+		return ERR_SYSTEM;
 	s->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0 || asprintf(&s->wal_path, "%s-wal", path) < 0) {
+	if (s->lock_fd < 0) {
 		LOG(LOG_ERROR, "store_open_failed", F_INT("errno", errno));
+		store_close(s);
+		return ERR_SYSTEM;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+bool
+store_is_empty(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) != 0 ? errno == ENOENT : st.st_size <= 1;
+}
+
+enum err
+store_open(const char *path, const char *lock_path, struct store **out)
+{
+	struct store *s = NULL;
+	enum err e = store_new(lock_path, &s);
+
+	if (e != ERR_OK)
+		return e;
+	if (asprintf(&s->wal_path, "%s-wal", path) < 0) {
+		s->wal_path = NULL;
+		e = ERR_SYSTEM;
 		goto failed;
 	}
 	/* Under the lock: two programs that start at once must not both make the file or both
@@ -140,7 +165,7 @@ open_reader(struct store *s, const char *path)
 		return e;
 	if (version > STORE_SCHEMA_VERSION)
 		return ERR_TOO_NEW;
-	return version < STORE_SCHEMA_VERSION ? ERR_DENIED : ERR_OK;
+	return version < STORE_SCHEMA_VERSION ? ERR_DENIED : migrate_is_whole(s);
 }
 
 enum err
@@ -151,6 +176,8 @@ store_open_reader(const char *path, struct store **out)
 
 	if (access(path, F_OK) != 0)
 		return ERR_NOT_FOUND;
+	if (store_is_empty(path))
+		return ERR_DENIED;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return ERR_SYSTEM;
 	s->lock_fd = -1;
@@ -184,13 +211,18 @@ store_sentence(enum err e)
 		return "The database was written by a newer version; it is left as it was.";
 	if (e == ERR_INVALID)
 		return "The database is damaged; it is left as it was. Restore a backup.";
+	if (e == ERR_CONFLICT)
+		return "The database lacks what audit.head says was written to it: telemed.db, or "
+		       "telemed.db-wal beside it, was lost, cut or damaged. Nothing was changed. "
+		       "Put the files back, or restore a backup; to go on without what is lost, "
+		       "move audit.head away (docs/operations.md).";
 	return "The database cannot be opened for writing.";
 }
 
 bool
 store_is_hopeless(enum err e)
 {
-	return e == ERR_TOO_NEW || e == ERR_INVALID;
+	return e == ERR_TOO_NEW || e == ERR_INVALID || e == ERR_CONFLICT;
 }
 
 enum err

@@ -24,8 +24,9 @@ enum {
  * lacks, each in a transaction of its own. Commits are durable when they return (synchronous=FULL).
  * LOCK_PATH names the file whose flock(2) every writer and every checkpoint holds: SQLite 3.40 can
  * lose pages when a checkpoint and a commit of two connections overlap (sqlite.org/wal.html, "the
- * WAL-reset bug"). ERR_TOO_NEW: a newer program wrote it. ERR_INVALID: it is damaged, or no
- * database. Both leave it as it was. On ERR_OK *OUT is the caller's, to store_close(). */
+ * WAL-reset bug"). ERR_TOO_NEW: a newer program wrote it. ERR_INVALID: it is damaged, lacks
+ * a table, or is no database. Both leave it as it was. On ERR_OK *OUT is the caller's, to
+ * store_close(). */
 MUST_USE enum err store_open(const char *path, const char *lock_path, struct store **out);
 
 /* The same for who only looks: changes nothing, and takes no other schema than the newest
@@ -33,8 +34,8 @@ MUST_USE enum err store_open(const char *path, const char *lock_path, struct sto
 MUST_USE enum err store_open_reader(const char *path, struct store **out);
 void store_close(struct store *s); /* NULL is fine */
 
-/* Why a store that failed with E to open, or to pass its check, cannot be used: a sentence for an
- * operator; and whether it stays so until somebody does something. */
+/* Why a store that failed with E to open, or to pass store_check() or store_audit_compare(), cannot
+ * be used: a sentence for an operator; and whether it stays so until somebody does something. */
 const char *store_sentence(enum err e);
 bool store_is_hopeless(enum err e);
 

@@ -11,6 +11,20 @@
  * audit_key_read() says. ERR_BUSY, ERR_SYSTEM. */
 MUST_USE enum err store_audit_open(struct store *s, const char *key_path, const char *head_path);
 
+/* Before store_open(), at a start or where the file is another than before: is all in the database
+ * at PATH that the head tells of? It is never ahead by itself (docs/audit.md), so where it is, the
+ * database or its log was lost, cut or damaged. Changes nothing, and makes no file but the lock's.
+ * ERR_CONFLICT: not all (logged). ERR_OK also where there is no head to tell, or no key for it.
+ * Failures as store_open()'s. */
+MUST_USE enum err store_audit_compare(
+    const char *path, const char *lock_path, const char *key_path, const char *head_path);
+
+/* At an end: moves what the log holds into the database at PATH, so that this file alone is all of
+ * it, unless it is missing, or store_audit_compare() or store_open() has something against it, or
+ * somebody reads: then all stays as it is. */
+void store_audit_settle(
+    const char *path, const char *lock_path, const char *key_path, const char *head_path);
+
 /* Why the trail cannot be kept, a sentence for an operator; and whether it stays so until somebody
  * does something. */
 const char *store_audit_sentence(enum err e);

@@ -106,23 +106,37 @@ has_log(const char *path)
 }
 
 enum err
-store_open_copy(const char *path, struct store **out)
+store_open_untouched(const char *path, struct store **out)
 {
 	/* Immutable: no locks, and no files beside it. */
 	const char *query = has_log(path) ? "?mode=ro" : "?mode=ro&immutable=1";
 	struct store *s = NULL;
 	char uri[URI_SIZE];
-	int version = 0;
 	enum err e;
 
 	if (!write_uri(path, query, uri))
 		return ERR_SYSTEM;
 	if ((e = open_file(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, &s)) != ERR_OK)
 		return e;
-	if ((e = migrate_version(s, &version)) == ERR_OK && version > STORE_SCHEMA_VERSION)
-		e = ERR_TOO_NEW;
-	else if (e == ERR_OK && version < 1) /* an empty file, or another program's */
-		e = ERR_INVALID;
+	if ((e = migrate_check(s)) != ERR_OK || (e = migrate_is_whole(s)) != ERR_OK) {
+		store_close(s);
+		return e;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+enum err
+store_open_copy(const char *path, struct store **out)
+{
+	struct store *s = NULL;
+	int version = 0;
+	enum err e;
+
+	if ((e = store_open_untouched(path, &s)) != ERR_OK)
+		return e;
+	if ((e = migrate_version(s, &version)) == ERR_OK && version < 1)
+		e = ERR_INVALID; /* an empty file, or another program's */
 	if (e != ERR_OK) {
 		store_close(s);
 		return e;

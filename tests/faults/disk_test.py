@@ -3,11 +3,14 @@ tests/e2e/rest_disk_full.sh, rest_faults.sh; for the files alone: tests/unit/sto
 
 import asyncio
 import fcntl
+import functools
 import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import websockets
@@ -246,14 +249,30 @@ def said(run):
     return [line for line in run.stderr.splitlines() if not line.startswith("{")]
 
 
-def prepared(tmp_path):
-    """A data directory that has been served, with a log that was not checkpointed."""
+@functools.cache
+def served():
+    """A data directory as programs leave it that are killed: all is in the log."""
+    folder = tempfile.TemporaryDirectory(prefix="telemed-test.")
+    data = Path(folder.name) / "data"
     with Stack() as stack:
         for _ in range(5):
             stack.doctor()
-        stack.stop()
-        shutil.copytree(stack.data, tmp_path / "work" / "data", ignore=shutil.ignore_patterns("*.sock"))
-    return tmp_path / "work" / "data"
+        with open(stack.data / "run/store.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.copytree(stack.data, data, ignore=shutil.ignore_patterns("*.sock", "telemed.db-shm"))
+    assert (data / "telemed.db").stat().st_size == 4096 < (data / "telemed.db-wal").stat().st_size
+    return folder
+
+
+def prepared(tmp_path):
+    """A copy of it."""
+    return shutil.copytree(Path(served().name) / "data", tmp_path / "work/data")
+
+
+def checkpointed(data):
+    with sqlite3.connect(data / "telemed.db") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
 
 
 def flip(data, at, size=64):
@@ -280,9 +299,7 @@ DAMAGE = {
 def test_a_start_on_what_is_not_in_order(tmp_path, what):
     """One sentence, code 100, and the file as it was."""
     data = prepared(tmp_path)
-    with sqlite3.connect(data / "telemed.db") as db:  # all of it in the one file
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
+    checkpointed(data)
     damage, sentence = DAMAGE[what]
     damage(data)
     before = (data / "telemed.db").read_bytes()
@@ -297,20 +314,153 @@ def test_a_start_on_what_is_not_in_order(tmp_path, what):
     assert (data / "telemed.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("left", [0.0, 0.3, 0.7, 0.99])
-def test_a_log_that_was_cut_short(tmp_path, left):
-    """As by a power cut: every commit up to the cut is there, and it goes on from that."""
-    data = prepared(tmp_path)
-    wal = data / "telemed.db-wal"
-    os.truncate(wal, int(wal.stat().st_size * left))
-    (data / "telemed.db-shm").unlink(missing_ok=True)
+def half(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def dropped(kind, name):
+    def drop(data):
+        with sqlite3.connect(data / "telemed.db") as db:
+            db.execute(f"DROP {kind} {name}")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+    return drop
+
+
+# Name: whether all is in the database or most of it in the log, what happens to it, and what is said.
+LOSS = {
+    "the log cut in half": (False, lambda data: half(data / "telemed.db-wal"), "audit.head"),
+    "the log's last byte gone": (False, lambda data: os.truncate(data / "telemed.db-wal", (data / "telemed.db-wal").stat().st_size - 1),
+                                 "audit.head"),
+    "a byte in the middle of the log": (False, lambda data: flip(data / "telemed.db-wal", (data / "telemed.db-wal").stat().st_size // 2, 1),
+                                        "audit.head"),
+    "the log emptied": (False, lambda data: os.truncate(data / "telemed.db-wal", 0), "audit.head"),
+    "the log removed": (False, lambda data: (data / "telemed.db-wal").unlink(), "audit.head"),
+    "the database emptied, and a log": (False, lambda data: os.truncate(data / "telemed.db", 0), "audit.head"),
+    "one byte of the database, and a log": (False, lambda data: os.truncate(data / "telemed.db", 1), "audit.head"),
+    "the database removed, and a log": (False, lambda data: (data / "telemed.db").unlink(), "audit.head"),
+    "the database emptied": (True, lambda data: os.truncate(data / "telemed.db", 0), "audit.head"),
+    "one byte of the database": (True, lambda data: os.truncate(data / "telemed.db", 1), "audit.head"),
+    "the database removed": (True, lambda data: (data / "telemed.db").unlink(), "audit.head"),
+    "a table dropped": (True, dropped("TABLE", "revocation"), "damaged"),
+    "an index dropped": (True, dropped("INDEX", "call_by_caller"), "damaged"),
+    "the trail dropped": (True, dropped("TABLE", "audit"), "damaged"),
+    "a trigger dropped": (True, dropped("TRIGGER", "user_changed"), "damaged"),
+}
+
+
+def files_of(data):
+    """What there is besides what SQLite makes up anew, and locks."""
+    return {f.name: f.read_bytes() for f in data.iterdir() if f.is_file() and not f.name.endswith("-shm")}
+
+
+def are_as(data, before):
+    """The files of BEFORE are as they were, and there are no more, but an empty log that who reads may make."""
+    return {name: content for name, content in files_of(data).items() if name in before or name != "telemed.db-wal" or content} == before
+
+
+def serves_all(data, users):
+    """A stack on a copy of DATA has that many, and takes one more."""
     stack = Stack()
     shutil.copytree(data, stack.data)
     with stack:
-        assert integrity(stack) == [("ok",)]
+        assert integrity(stack) == [("ok",)] and stack.sql("SELECT count(*) FROM user") == [(users,)]
         stack.users = 100
         stack.doctor()
+        return stack.admin("audit", "verify")
+
+
+@pytest.mark.parametrize("what", LOSS)
+def test_a_start_on_less_than_was_acknowledged(tmp_path, what):
+    """One sentence, code 100, and all files as they were: what can still be saved is still there."""
+    settled, damage, sentence = LOSS[what]
+    data = prepared(tmp_path)
+    if settled:
+        checkpointed(data)
+    shutil.copytree(data, tmp_path / "good")
+    damage(data)
+    before = files_of(data)
+    for program in ("fcgi-api", "ws-relay"):
+        run = run_alone(program, data)
+        assert run.returncode == 100 and len(said(run)) == 1 and sentence in said(run)[0], run
+        assert files_of(data) == before
+    words = [BUILD / "admin/telemed-admin", "drain"]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=60, env={**os.environ, "TELEMED_DATA_DIR": str(data)})
+    assert run.returncode in (66, 74) and files_of(data) == before, run
+    for words in (["audit", "verify"], ["users", "list"], ["config", "check"]):
+        look = subprocess.run([BUILD / "admin/telemed-admin", *words], capture_output=True, timeout=60,
+                              env={**os.environ, "TELEMED_DATA_DIR": str(data)})
+        assert are_as(data, before), words
+    assert look.returncode == 78, look
+    run = subprocess.run([ROOT / "scripts/run", BUILD], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                         env={**os.environ, "TELEMED_DATA_DIR": str(data), "TELEMED_PORT": str(free_port())})
+    assert run.returncode == 100 and sentence in run.stderr, run
+    assert are_as(data, before)
+    code, out, _ = serves_all(tmp_path / "good", 5)
+    assert code == 0, out
+
+
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.7, 0.99])
+def test_going_on_without_what_was_lost(tmp_path, left):
+    """Somebody who has read the sentence takes the head away: every commit up to the cut is there, and the trail tells of it."""
+    data = prepared(tmp_path)
+    wal = data / "telemed.db-wal"
+    os.truncate(wal, int(wal.stat().st_size * left))
+    assert run_alone("ws-relay", data).returncode == 100
+    (data / "audit.head").rename(tmp_path / "audit.head")
+    stack = Stack()
+    shutil.copytree(data, stack.data)
+    with stack:
+        assert integrity(stack) == [("ok",)] and stack.sql("SELECT count(*) FROM user")[0][0] < 5
+        stack.users = 100
+        stack.doctor()
+        assert stack.sql("SELECT count(*) FROM audit WHERE event = 'head_lost'") == [(1,)]
     shutil.rmtree(data)
+
+
+def test_a_log_that_ends_in_the_middle_of_a_commit(tmp_path):
+    """As by a power cut: nobody was told of that one, and the start takes it for what it is."""
+    data = prepared(tmp_path)
+    with open(data / "telemed.db-wal", "ab") as wal:
+        wal.write((data / "telemed.db-wal").read_bytes()[32:32 + 4096])
+    code, out, _ = serves_all(data, 5)
+    assert code == 0, out
+
+
+def test_a_head_that_is_behind(tmp_path):
+    """As by a kill between the commit and the head."""
+    data = prepared(tmp_path)
+    with Stack() as stack:
+        stack.stop()
+        shutil.rmtree(stack.data)
+        shutil.copytree(data, stack.data)
+        head = (stack.data / "audit.head").read_bytes()
+        stack.start()
+        stack.users = 100
+        stack.doctor()
+        stack.stop()
+        assert (stack.data / "audit.head").read_bytes() != head
+        (stack.data / "audit.head").write_bytes(head)
+        stack.start()
+        assert stack.sql("SELECT count(*) FROM user") == [(6,)]
+
+
+def test_after_a_stop_the_database_is_one_file(tmp_path):
+    with Stack() as stack:
+        for _ in range(5):
+            stack.doctor()
+        stack.stop()
+        wal = stack.data / "telemed.db-wal"
+        assert not wal.exists() or wal.stat().st_size == 0
+        shutil.copy(stack.data / "telemed.db", tmp_path)
+        db = sqlite3.connect(tmp_path / "telemed.db")
+        assert db.execute("SELECT count(*) FROM user").fetchall() == [(5,)]
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        db.close()
+        for name in ("telemed.db-wal", "telemed.db-shm"):
+            (stack.data / name).unlink(missing_ok=True)
+        stack.start()
+        assert stack.sql("SELECT count(*) FROM user") == [(5,)]
 
 
 async def test_a_ringing_call_that_cannot_be_stored_as_answered(stack):

@@ -201,6 +201,55 @@ what_is_written_after_a_cut_leaves_the_gap(void **state)
 	assert_report("the known one", verify_with(13, NULL), AUDIT_CUT, 10, 14);
 }
 
+static enum err
+compare(void)
+{
+	return store_audit_compare(DB_FILE, LOCK_FILE, KEY_FILE, HEAD_FILE);
+}
+
+static void
+a_database_without_the_last_line_is_told_from_one_with_it(void **state)
+{
+	assert_int_equal(compare(), ERR_OK);
+	tamper("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)");
+	assert_int_equal(compare(), ERR_CONFLICT);
+	tamper("DELETE FROM audit");
+	assert_int_equal(compare(), ERR_CONFLICT);
+	add_lines(*state, 1); /* behind the head, as a program does that runs meanwhile */
+	assert_int_equal(compare(), ERR_OK);
+}
+
+static void
+a_database_that_is_gone_is_missed_and_not_made(void **state)
+{
+	store_close(*state);
+	*state = NULL;
+	assert_int_equal(rename(DB_FILE, "away"), 0);
+	assert_int_equal(compare(), ERR_CONFLICT);
+	assert_int_equal(access(DB_FILE, F_OK), -1);
+	write_file(DB_FILE, "", 0);
+	assert_int_equal(compare(), ERR_CONFLICT);
+	assert_int_equal(access(DB_FILE "-wal", F_OK), 0);
+	assert_int_equal(rename("away", DB_FILE), 0);
+	assert_int_equal(compare(), ERR_OK);
+}
+
+/* There is nothing that tells of more, and store_audit_open() has its own word for some of it. */
+static void
+without_a_head_of_the_key_there_is_nothing_to_compare(void **state)
+{
+	(void)state;
+	tamper("DELETE FROM audit");
+	assert_int_equal(rename(KEY_FILE, "key"), 0);
+	assert_int_equal(compare(), ERR_OK);
+	assert_int_equal(rename("key", KEY_FILE), 0);
+	assert_int_equal(compare(), ERR_CONFLICT);
+	write_file(HEAD_FILE, "no head", 7);
+	assert_int_equal(compare(), ERR_OK);
+	assert_int_equal(remove(HEAD_FILE), 0);
+	assert_int_equal(compare(), ERR_OK);
+}
+
 static void
 a_line_to_begin_behind_must_be_there(void **state)
 {
@@ -712,6 +761,9 @@ main(void)
 		TEST(a_trail_is_whole),
 		TEST(tampering_is_found),
 		TEST(what_is_written_after_a_cut_leaves_the_gap),
+		TEST(a_database_without_the_last_line_is_told_from_one_with_it),
+		TEST(a_database_that_is_gone_is_missed_and_not_made),
+		TEST(without_a_head_of_the_key_there_is_nothing_to_compare),
 		TEST(a_line_to_begin_behind_must_be_there),
 		TEST(what_is_behind_a_place_can_be_looked_at),
 		TEST(an_anchor_is_compared_or_said_not_to_be),

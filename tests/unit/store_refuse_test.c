@@ -133,6 +133,33 @@ a_schema_of_no_version_is_refused(void **state)
 }
 
 static void
+a_schema_that_lacks_something_is_refused(void **state)
+{
+	static const char *const rows[] = { "DROP INDEX user_by_rev", "DROP TRIGGER user_changed",
+		"DROP TABLE revocation", "DROP TABLE audit" };
+
+	(void)state;
+	raw_sql("CREATE TABLE somebody_elses (a)");
+	raw_sql("PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(start_with(DB_FILE), ERR_OK);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		raw_sql(rows[i]);
+		raw_sql("PRAGMA wal_checkpoint(TRUNCATE)");
+		refuse_file(rows[i], DB_FILE, ERR_INVALID);
+	}
+}
+
+/* Nor is one brought up that lacks what its own version has. */
+static void
+an_older_schema_that_lacks_something_is_refused(void **state)
+{
+	(void)state;
+	raw_sql("DROP TABLE presence");
+	set_version("PRAGMA user_version = 2");
+	refuse_file("2", DB_FILE, ERR_INVALID);
+}
+
+static void
 what_is_no_database_is_refused(void **state)
 {
 	char noise[3 * PAGE] = { 0 };
@@ -229,6 +256,8 @@ main(void)
 		TEST(a_newer_schema_in_the_log_is_refused),
 		TEST(a_newer_schema_in_another_journal_mode_is_refused),
 		TEST(a_schema_of_no_version_is_refused),
+		TEST(a_schema_that_lacks_something_is_refused),
+		TEST(an_older_schema_that_lacks_something_is_refused),
 		TEST(what_is_no_database_is_refused),
 		TEST(damaged_pages_are_found),
 		TEST(a_file_that_was_cut_is_found),
