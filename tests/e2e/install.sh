@@ -26,7 +26,8 @@ make_install() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "$root" install-files 
 # Somewhere, and moved: nothing may depend on where it was made.
 detail=$(make_install DESTDIR="$work/stage" PREFIX=/somewhere 2>&1)
 ok 'make install takes DESTDIR and PREFIX'
-detail=$(grep -rlF -e "$root/" -e "$work" "$work/stage")
+# But in the scripts that stand for the programs under valgrind.
+detail=$(grep -rlF -e "$root/" -e "$work" "$work/stage" | xargs -r -d '\n' grep -L VALGRIND_LAUNCHER)
 [ -z "$detail" ]
 ok 'no path of the build is in it'
 grep -qx 'TELEMED_DATA_DIR=/somewhere/var/lib/telemed' "$work/stage/somewhere/etc/telemed/telemed.conf"
