@@ -218,6 +218,7 @@ calls_end(struct hub *h, struct conn *c, const struct message *m)
 		return;
 	}
 	call_want_end(h, call, CALL_REASON_NONE, c->user->id);
+	call_store_end(h, call); /* one that waits to be tried again is tried now */
 }
 
 /* C answers CALL, which rings. */

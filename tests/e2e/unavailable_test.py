@@ -41,6 +41,18 @@ async def test_what_cannot_be_stored_is_refused_and_nothing_has_changed(stack):
     await ring(p, d, "c3")
 
 
+async def test_an_end_that_waits_to_be_tried_again_is_tried_when_asked_for_again(stack):
+    p, d = await both(stack)
+    await ring(p, d, "c1")
+    with Writer(stack):
+        await refused(p, "call_end")
+    await p.send("call_end", id="again")
+    for i in range(4):  # the database is asked who that is, in its turn behind what is stored
+        await p.send("chat", to=NOBODY, id=f"behind {i}", message="x")
+        await p.answer(f"behind {i}")
+    assert [m["type"] for m in p.got if m.get("id") == "again"] == ["ack"]
+
+
 async def test_what_waits_for_the_database_is_bounded(stack):
     p, d = await both(stack)
     last = {
