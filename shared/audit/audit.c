@@ -52,6 +52,12 @@ audit_line_ok(const struct audit_line *l)
 	       made_of(l->source, "abcdefghijklmnopqrstuvwxyz0123456789.:");
 }
 
+bool
+audit_can_mac(void)
+{
+	return OSSL_LIB_CTX_get0_global_default() != NULL;
+}
+
 static bool
 mac_of(
     const struct audit_key *key, const char *text, size_t len, unsigned char out[AUDIT_MAC_BYTES])

@@ -84,6 +84,10 @@ struct audit_sealed {
  * numbers not below 0, SEQ from 1 on? */
 bool audit_line_ok(const struct audit_line *l);
 
+/* To be asked before the first MAC. False: there was no memory for OpenSSL's own beginning, and it
+ * would crash. */
+bool audit_can_mac(void);
+
 /* The MAC of L, which is audit_line_ok(), behind PREVIOUS. False: no memory. */
 bool audit_line_mac(const struct audit_key *key, const unsigned char previous[AUDIT_MAC_BYTES],
     const struct audit_line *l, unsigned char out[AUDIT_MAC_BYTES]);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,8 +32,7 @@ audit_key_read(const char *path, struct audit_key *out)
 	struct stat st;
 	enum err e = file_read(path, out->bytes, sizeof(out->bytes), &out->len);
 
-	/* Where there was no memory for its beginning, OpenSSL crashes at the first MAC. */
-	if (OSSL_LIB_CTX_get0_global_default() == NULL)
+	if (!audit_can_mac())
 		return ERR_SYSTEM;
 	if (e == ERR_TOO_BIG || (e == ERR_OK && out->len < AUDIT_KEY_BYTES_MIN))
 		return ERR_INVALID;
